@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The instruction decoder for memory-mapped I/O: pure, from bytes to a
+ * description. It knows the instructions that compilers and kernels use on
+ * device memory; anything else is -EINVAL, and the guest is told so or stopped.
+ * Encodings: Intel SDM volume 2, chapter 2 and appendix A.
+ */
+#ifndef VMM_DECODE_H
+#define VMM_DECODE_H
+
+#include "arch/x86_64/arch.h"
+
+#define INSN_LENGTH_MAX 15
+
+enum insn_op {
+	INSN_MOV, /* store, load: also with zero or sign extension */
+	INSN_AND, INSN_OR, INSN_XOR, INSN_ADD, INSN_SUB, INSN_ADC, INSN_SBB,
+	INSN_CMP, INSN_TEST,
+	INSN_INC, INSN_DEC, INSN_NOT, INSN_NEG,
+	INSN_XCHG, INSN_CMPXCHG, INSN_XADD,
+	INSN_BT, INSN_BTS, INSN_BTR, INSN_BTC,
+	INSN_MOVS, INSN_STOS, INSN_LODS, INSN_CMPS, INSN_SCAS,
+	INSN_INS, INSN_OUTS,
+	INSN_PUSH, INSN_POP,
+};
+
+enum insn_operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_IMMEDIATE, OPERAND_MEMORY };
+
+struct insn_operand {
+	enum insn_operand_kind kind;
+	uint8_t reg; /* enum gpr; with high_byte: AH, CH, DH, BH as 0 to 3 */
+	bool high_byte;
+	uint64_t immediate; /* sign-extended to 64 bits */
+};
+
+/* The memory operand: base + index * scale + displacement in segment. */
+struct insn_memory {
+	bool has_base, has_index, rip_relative;
+	uint8_t base, index, scale;
+	uint8_t segment; /* enum segment, override applied */
+	int64_t displacement;
+};
+
+struct insn {
+	enum insn_op op;
+	uint8_t length;
+	uint8_t operand_size; /* bytes of the register side: 1, 2, 4, 8 */
+	uint8_t memory_size; /* bytes moved to or from memory */
+	uint8_t address_size; /* 2, 4, 8 */
+	bool sign_extend; /* MOVSX, MOVSXD */
+	bool lock;
+	bool repeat, repeat_not_equal; /* F3, F2 on a string instruction */
+	struct insn_operand destination, source;
+	struct insn_memory memory;
+};
+
+/*
+ * Decodes one instruction of `size` bytes at most. code_size is 2, 4 or 8 (the
+ * CPU's mode). Returns 0, -EINVAL for an instruction that is not known here,
+ * -EAGAIN when the bytes end before the instruction does.
+ */
+int insn_decode(const uint8_t *bytes, size_t size, unsigned code_size, struct insn *insn) MUST_CHECK;
+
+/*
+ * The linear address of the memory operand (SDM 1, 3.7.5), `rip` being that of
+ * the instruction itself, segment_base that of insn->memory.segment.
+ */
+uint64_t insn_linear_address(const struct insn *insn, const uint64_t gpr[GPR_COUNT],
+			     uint64_t rip, uint64_t segment_base);
+
+#endif

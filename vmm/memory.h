@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest's memory as the rest of vmm sees it: bounds-checked access by
+ * guest-physical address. Nobody else turns a gpa into a pointer.
+ *
+ * RAM: gpa 0 up to RAM_LOW_MAX, the rest from RAM_HIGH_BASE. Between them lie
+ * the devices of the machine. What is not RAM gives -EFAULT.
+ */
+#ifndef VMM_MEMORY_H
+#define VMM_MEMORY_H
+
+#include "base/types.h"
+
+#define RAM_LOW_MAX (UINT64_C(3) * GIB)
+#define RAM_HIGH_BASE (UINT64_C(4) * GIB)
+
+struct guest_memory;
+
+/* Bytes of RAM altogether, and how many of them lie below 4 GiB. */
+uint64_t memory_size(const struct guest_memory *memory);
+uint64_t memory_low_size(const struct guest_memory *memory);
+
+/*
+ * Copy between host and guest memory; ranges may cross pages. 0, or -EFAULT
+ * with nothing copied when any byte of it is not RAM. Every write by a device
+ * or a loader goes through memory_write: it marks pages dirty.
+ */
+int memory_read(struct guest_memory *memory, gpa_t gpa, void *data, size_t size) MUST_CHECK;
+int memory_write(struct guest_memory *memory, gpa_t gpa, const void *data, size_t size) MUST_CHECK;
+int memory_fill(struct guest_memory *memory, gpa_t gpa, uint8_t value, size_t size) MUST_CHECK;
+
+#endif
