@@ -19,7 +19,7 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 struct log_line {
 	uint64_t sequence; /* 0 is the first line ever written */
-	uint64_t time_ns; /* host time since the start of the hypervisor */
+	uint64_t time_ns; /* time_now_ns() */
 	enum log_level level;
 	char text[LOG_LINE_MAX];
 };
@@ -43,10 +43,22 @@ bool log_read(uint64_t *sequence, struct log_line *line);
 
 /*
  * Called with each new line by the CPU that writes it, while the log's lock is
- * not held: used for the polled output before the console runs, and in a panic.
+ * not held: the polled output, used until somebody listens, and in a panic.
  * NULL switches it off.
  */
 void log_set_immediate(void (*print)(const struct log_line *line));
+
+/*
+ * Called after each new line in place of the immediate output, by the CPU that
+ * wrote it: wakes the one who then reads the log. NULL: nobody listens.
+ */
+void log_set_listener(void (*wake)(void));
+
+/*
+ * For panic(), when the other CPUs are stopped: from now on lines go out
+ * immediately again, and no lock is waited for that nobody may release.
+ */
+void log_enter_panic(void);
 
 const char *log_level_name(enum log_level level);
 

@@ -51,6 +51,6 @@ static inline bool hpa_is_none(hpa_t hpa)
 
 /* The result must be looked at: it carries an error. */
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 #endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log ring behind base/log.h.
+ *
+ * A line is formatted on the writer's stack and copied into the ring under the
+ * log's lock, which is held for that copy alone; no other lock is taken inside.
+ */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86_64/arch.h"
+#include "base/spinlock.h"
+
+static struct {
+	struct spinlock lock;
+	uint64_t next;
+	struct log_line lines[LOG_LINE_COUNT];
+	void (*immediate)(const struct log_line *line);
+	void (*listener)(void);
+	bool panicking;
+} ring;
+
+static void lock_ring(void)
+{
+	if (!ring.panicking) {
+		spin_lock(&ring.lock);
+	}
+}
+
+static void unlock_ring(void)
+{
+	if (!ring.panicking) {
+		spin_unlock(&ring.lock);
+	}
+}
+
+/* A line stays one line on every terminal, whatever its arguments held. */
+static void clean_text(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~') {
+			*text = '?';
+		}
+	}
+}
+
+static void format_line(struct log_line *line, const char *format, va_list args)
+{
+	static const char cut[] = "...";
+	int length = vsnprintf(line->text, sizeof(line->text), format, args);
+
+	if (length < 0) {
+		line->text[0] = '\0';
+	} else if ((size_t)length >= sizeof(line->text)) {
+		memcpy(line->text + sizeof(line->text) - sizeof(cut), cut,
+		       sizeof(cut));
+	}
+	clean_text(line->text);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+	struct log_line line = {.level = level, .time_ns = time_now_ns()};
+	va_list args;
+
+	va_start(args, format);
+	format_line(&line, format, args);
+	va_end(args);
+
+	lock_ring();
+	line.sequence = ring.next++;
+	ring.lines[line.sequence % LOG_LINE_COUNT] = line;
+	unlock_ring();
+
+	if (ring.listener && !ring.panicking) {
+		ring.listener();
+	} else if (ring.immediate) {
+		ring.immediate(&line);
+	}
+}
+
+uint64_t log_next(void)
+{
+	lock_ring();
+	uint64_t next = ring.next;
+	unlock_ring();
+	return next;
+}
+
+bool log_read(uint64_t *sequence, struct log_line *line)
+{
+	bool found = false;
+
+	lock_ring();
+	uint64_t oldest = ring.next - MIN(ring.next, LOG_LINE_COUNT);
+	uint64_t wanted = MAX(*sequence, oldest);
+	if (wanted < ring.next) {
+		*line = ring.lines[wanted % LOG_LINE_COUNT];
+		*sequence = wanted + 1;
+		found = true;
+	}
+	unlock_ring();
+	return found;
+}
+
+void log_set_immediate(void (*print)(const struct log_line *line))
+{
+	ring.immediate = print;
+}
+
+void log_set_listener(void (*wake)(void))
+{
+	ring.listener = wake;
+}
+
+void log_enter_panic(void)
+{
+	ring.panicking = true;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	static const char *const names[] = {
+		[LOG_ERROR] = "error",
+		[LOG_WARN] = "warn",
+		[LOG_INFO] = "info",
+		[LOG_DEBUG] = "debug",
+	};
+
+	return names[level];
+}
