@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The lab: emulated hosts for Dyad.
+
+image.py     a bootable disk image from a configuration and guest files
+emulator.py  which emulator, its command line, what its log says about the end
+host.py      one running host: its console, what it said, how it ended
+front.py     who talks to a console: the terminal, a socket, a script
+initramfs.py the guest's root file system
+
+Everything waits for events in one Loop; nothing here sleeps.
+"""
