@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Dyad's build. `make help` lists what it can do.
+#
+#   O=DIR           where everything is built (default: build)
+#   DYAD_DEPS=DIR   where tools/deps keeps what it fetched (default: .deps)
+#   CC=clang        another compiler for the hypervisor and the loader
+#   V=1             shows the commands
+#
+# One tree of objects for each way to compile the same sources:
+#
+#   O/hv      the hypervisor: freestanding, general registers only
+#   O/efi     the UEFI loader, which carries the hypervisor inside
+#   O/native  all that knows no CPU, as a library under sanitizers, for tests/unit
+#   O/fuzz    the same for libFuzzer, for tests/fuzz
+
+O := build
+export DYAD_DEPS := $(abspath $(or $(DYAD_DEPS),.deps))
+CC := gcc
+PYTHON := /usr/bin/python3
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory -j$(shell nproc)
+ifneq ($(V),1)
+.SILENT:
+endif
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+$(O)/dyad.efi:
+
+# ---- Sources ---------------------------------------------------------------
+
+layers := base arch/x86_64 vmm vmm/* drivers console
+hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S) boot/main.c))
+efi_sources := $(sort $(wildcard boot/efi_*.c) vmm/config.c boot/efi_image.S)
+
+# What is pure in arch is tested natively too, beside the fake of the rest.
+pure_arch := arch/x86_64/ept.c
+native_layers := base vmm vmm/* console tests/fake_arch
+native_sources := $(sort $(wildcard $(native_layers:%=%/*.c) $(pure_arch)))
+unit_sources := $(wildcard tests/unit/test_*.c)
+fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
+
+headers := $(sort $(wildcard $(layers:%=%/*.h) boot/*.h tests/fake_arch/*.h))
+c_files := $(sort $(headers) $(filter %.c,$(hv_sources) $(efi_sources) $(native_sources)) \
+	$(unit_sources) $(fuzz_sources) $(wildcard tests/*/*.h tests/guests/*.c tests/guests/*/*.c))
+
+hv_objects := $(patsubst %,$(O)/hv/%.o,$(basename $(hv_sources)))
+efi_objects := $(patsubst %,$(O)/efi/%.o,$(basename $(efi_sources)))
+native_objects := $(native_sources:%.c=$(O)/native/%.o)
+fuzz_objects := $(native_sources:%.c=$(O)/fuzz/%.o)
+unit_tests := $(unit_sources:%.c=$(O)/native/%)
+fuzz_targets := $(fuzz_sources:%.c=$(O)/fuzz/%)
+
+# ---- Flags -----------------------------------------------------------------
+
+warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wmissing-declarations -Wpointer-arith -Wcast-align \
+	-Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough -Wformat=2 -Wredundant-decls
+
+# No path of the building machine in the result: two folders, the same bytes.
+common := -std=gnu17 -g -I. -MMD -MP $(warnings) -ffile-prefix-map=$(CURDIR)/= \
+	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(DYAD_DEPS)=.deps
+
+freestanding := $(common) -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone \
+	-fno-strict-aliasing -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
+	-fcf-protection=none
+
+HV_CFLAGS := $(freestanding) -mcmodel=kernel -fno-pic -fno-pie -ffunction-sections \
+	-fdata-sections -fstack-protector-strong -mstack-protector-guard=global \
+	-isystem $(DYAD_DEPS)/newlib/include
+
+EFI_CFLAGS := $(freestanding) -fpic -fshort-wchar -fno-stack-protector \
+	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+
+NATIVE_CFLAGS := $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+
+FUZZ_CFLAGS := $(NATIVE_CFLAGS) -fsanitize=fuzzer-no-link
+
+# ---- Hypervisor ------------------------------------------------------------
+
+$(O)/hv/%.o: %.c Makefile | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(CC) $(HV_CFLAGS) -c $< -o $@
+
+$(O)/hv/%.o: %.S Makefile | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(CC) $(HV_CFLAGS) -c $< -o $@
+
+link_hv = $(CC) -nostdlib -static -no-pie -Wl,-T,linker.ld,--gc-sections,--build-id=none \
+	-Wl,-z,noexecstack,-z,max-page-size=4096,--fatal-warnings -o $@ $(filter %.o,$^) \
+	$(DYAD_DEPS)/newlib/lib/libc.a
+
+# Linked twice: the first image gives the addresses of the functions, the second
+# has them in it. The comparison proves that no function moved.
+$(O)/dyad.first.elf: $(hv_objects) linker.ld
+	echo "  LD $@"
+	$(link_hv)
+
+$(O)/symbols.txt: $(O)/dyad.first.elf
+	nm --numeric-sort $< >$@
+
+$(O)/symbols.S: $(O)/symbols.txt tools/symbols
+	tools/symbols $< >$@
+
+$(O)/hv/symbols.o: $(O)/symbols.S
+	$(CC) -c $< -o $@
+
+$(O)/dyad.elf: $(hv_objects) $(O)/hv/symbols.o linker.ld
+	echo "  LD $@"
+	$(link_hv)
+	nm --numeric-sort $@ >$@.txt && tools/symbols $@.txt | cmp - $(O)/symbols.S
+
+$(O)/dyad.stripped.elf: $(O)/dyad.elf
+	objcopy --strip-all $< $@
+
+# ---- Loader ----------------------------------------------------------------
+
+$(O)/efi/%.o: %.c Makefile | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(CC) $(EFI_CFLAGS) -c $< -o $@
+
+$(O)/efi/boot/efi_image.o: boot/efi_image.S $(O)/dyad.stripped.elf | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(CC) $(EFI_CFLAGS) -DHYPERVISOR_ELF='"$(O)/dyad.stripped.elf"' -c $< -o $@
+
+$(O)/efi/dyad.so: $(efi_objects)
+	echo "  LD $@"
+	ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --build-id=none \
+		-z noexecstack -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
+		-o $@ /usr/lib/libgnuefi.a
+
+$(O)/dyad.efi: $(O)/efi/dyad.so
+	echo "  EFI $@"
+	SOURCE_DATE_EPOCH=0 objcopy -j .text -j .data -j .dynamic -j .dynsym -j .rel* -j .rela* \
+		-j .reloc --target=efi-app-x86_64 --subsystem=10 $< $@
+
+# ---- Native library, unit tests, fuzzers -------------------------------------
+
+$(O)/native/%.o: %.c Makefile | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	gcc $(NATIVE_CFLAGS) -c $< -o $@
+
+$(O)/fuzz/%.o: %.c Makefile | deps
+	mkdir -p $(@D)
+	echo "  CC $@"
+	clang $(FUZZ_CFLAGS) -c $< -o $@
+
+$(O)/native/libdyad.a: $(native_objects)
+$(O)/fuzz/libdyad.a: $(fuzz_objects)
+%/libdyad.a:
+	echo "  AR $@"
+	rm -f $@
+	ar rcsD $@ $^
+
+$(unit_tests): %: %.o $(O)/native/libdyad.a
+	echo "  LD $@"
+	gcc $(NATIVE_CFLAGS) $^ -lcmocka -o $@
+
+$(fuzz_targets): %: %.o $(O)/fuzz/libdyad.a
+	echo "  LD $@"
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@
+
+-include $(shell find $(O)/hv $(O)/efi $(O)/native $(O)/fuzz -name '*.d' 2>/dev/null)
+-include tests/guests/payloads.mk
+
+# ---- Targets ---------------------------------------------------------------
+
+.PHONY: all deps run demo test check bench fuzz clean help
+all: $(O)/dyad.efi ## builds build/dyad.efi (the default)
+
+deps: ## installs and builds what is needed; does nothing when all is there
+	tools/deps
+
+run: $(O)/dyad.efi ## boots Dyad with a Linux guest, its console on this terminal
+	tools/lab run
+
+demo: $(O)/dyad.efi ## the same by itself: ends when the guest's shell has answered
+	tools/lab demo
+
+# Each stage counts its own results; the last line sums them up.
+test: $(O)/dyad.efi ## all tests
+	+tools/run-tests "$(MAKE) check" "$(MAKE) fuzz-short" "$(MAKE) guests" "$(MAKE) e2e"
+
+checks := format headers layers words vectors clang reproducible
+check: $(O)/dyad.elf $(unit_tests) ## the fast ones: style, layers, unit tests, a second compiler
+	+tools/run-tests $(checks:%="$(MAKE) check-%") "$(MAKE) unit"
+
+unit: $(unit_tests) ## unit tests only
+	tools/run-tests $(unit_tests)
+
+guests: $(O)/dyad.efi ## guest payloads only
+	$(PYTHON) -m pytest -rs tests/guests
+
+e2e: $(O)/dyad.efi ## end-to-end tests only
+	$(PYTHON) -m pytest -rs tests/e2e
+
+bench: $(O)/dyad.efi ## measures; docs/benchmarks.md says how
+	tools/bench
+
+# Findings go to a scratch folder, which libFuzzer writes; the corpus is only read.
+FUZZ_SECONDS := 600
+fuzz: $(fuzz_targets) ## fuzzes each target for FUZZ_SECONDS (600)
+	tools/run-tests $(foreach target,$(fuzz_targets),"tools/fuzz $(target) $(FUZZ_SECONDS)")
+
+fuzz-short:
+	$(MAKE) fuzz FUZZ_SECONDS=20
+
+clean: ## removes what was built (not .deps)
+	rm -rf $(O)
+
+help: ## this list
+	sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+# ---- Checks ----------------------------------------------------------------
+
+.PHONY: unit guests e2e fuzz-short $(checks:%=check-%)
+
+check-format:
+	clang-format --dry-run --Werror $(c_files)
+
+# Each header compiles alone.
+check-headers: | deps
+	for header in $(filter-out boot/efi%,$(headers)); do \
+		$(CC) $(HV_CFLAGS) -fsyntax-only -include $$header -x c /dev/null || exit; \
+	done
+	for header in $(filter boot/efi%,$(headers)); do \
+		$(CC) $(EFI_CFLAGS) -fsyntax-only -include $$header -x c /dev/null || exit; \
+	done
+
+check-layers:
+	tools/check-layers
+
+# Only arch/x86_64 knows which virtualisation extension it runs on.
+check-words:
+	! grep -nwiE 'vmx|vmcs|vmxon|vmlaunch|vmresume|invept|invvpid|eptp?|svm|vmcb' \
+		$(filter-out arch/% tests/%,$(c_files))
+
+# A guest's vector registers stay in place while the hypervisor runs.
+check-vectors: $(O)/dyad.elf
+	! objdump -d --no-show-raw-insn $< | grep -E '%([xyz]?mm[0-9]|st)'
+
+check-clang:
+	$(MAKE) CC=clang O=$(O)/clang
+
+# A second build in another folder gives the same bytes.
+check-reproducible: $(O)/dyad.efi
+	rm -rf $(O)/copy && mkdir -p $(O)/copy/elsewhere
+	tar -c --exclude=./.git --exclude=./.deps --exclude=./$(O) --exclude=./build . | \
+		tar -x -C $(O)/copy/elsewhere
+	$(MAKE) -C $(O)/copy/elsewhere O=out
+	cmp $(O)/dyad.efi $(O)/copy/elsewhere/out/dyad.efi
+	rm -rf $(O)/copy
