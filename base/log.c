@@ -55,8 +55,7 @@ static void format_line(struct log_line *line, const char *format, va_list args)
 	if (length < 0) {
 		line->text[0] = '\0';
 	} else if ((size_t)length >= sizeof(line->text)) {
-		memcpy(line->text + sizeof(line->text) - sizeof(cut), cut,
-		       sizeof(cut));
+		memcpy(line->text + sizeof(line->text) - sizeof(cut), cut, sizeof(cut));
 	}
 	clean_text(line->text);
 }

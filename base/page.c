@@ -80,8 +80,7 @@ static void free_locked(uint64_t page, unsigned order)
 	while (order < PAGE_ORDER_MAX) {
 		uint64_t buddy = page ^ block_pages(order);
 
-		if (buddy >= pool.count ||
-		    pool.state[buddy] != (STATE_FREE | order)) {
+		if (buddy >= pool.count || pool.state[buddy] != (STATE_FREE | order)) {
 			break;
 		}
 		list_remove(buddy, order);
@@ -128,8 +127,7 @@ static unsigned order_between(uint64_t page, uint64_t end)
 {
 	unsigned order = PAGE_ORDER_MAX;
 
-	while (!is_aligned(page, block_pages(order)) ||
-	       page + block_pages(order) > end) {
+	while (!is_aligned(page, block_pages(order)) || page + block_pages(order) > end) {
 		order--;
 	}
 	return order;
