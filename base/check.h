@@ -12,12 +12,11 @@
 /* Ends the host: registers, backtrace, the text, then a reset. (arch) */
 _Noreturn void panic(const char *format, ...) PRINTF_LIKE(1, 2);
 
-#define CHECK(condition)                                                       \
-	do {                                                                   \
-		if (__builtin_expect(!(condition), 0)) {                       \
-			panic("CHECK failed: %s, %s:%d", #condition, __FILE__, \
-			      __LINE__);                                       \
-		}                                                              \
+#define CHECK(condition)                                                                  \
+	do {                                                                              \
+		if (__builtin_expect(!(condition), 0)) {                                  \
+			panic("CHECK failed: %s, %s:%d", #condition, __FILE__, __LINE__); \
+		}                                                                         \
 	} while (0)
 
 #endif

@@ -12,15 +12,14 @@ struct spinlock {
 	atomic_flag held;
 };
 
-#define SPINLOCK_INIT                                                          \
-	{                                                                      \
-		ATOMIC_FLAG_INIT                                               \
+#define SPINLOCK_INIT            \
+	{                        \
+		ATOMIC_FLAG_INIT \
 	}
 
 static inline void spin_lock(struct spinlock *lock)
 {
-	while (atomic_flag_test_and_set_explicit(&lock->held,
-						 memory_order_acquire)) {
+	while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire)) {
 		__builtin_ia32_pause();
 	}
 }

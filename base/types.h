@@ -46,7 +46,7 @@ static inline bool hpa_is_none(hpa_t hpa)
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* The struct of type `type` whose member `member` is at `pointer`. */
-#define CONTAINER_OF(pointer, type, member)                                    \
+#define CONTAINER_OF(pointer, type, member) \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* The result must be looked at: it carries an error. */
