@@ -9,6 +9,8 @@
 
 #include "base/types.h"
 
+struct output_ring; /* base/ring.h */
+
 #define COMMAND_ARGS_MAX 8
 
 struct command {
@@ -28,7 +30,37 @@ struct command {
 	const char *(*complete)(int argument, unsigned index);
 };
 
-/* Prints to whoever sits at the console. (console) */
+/*
+ * Prints to whoever sits at the console; for commands and other code on the
+ * service CPU, never from an exit handler. "\n" ends a line. What is printed
+ * is queued: this returns at once. (console)
+ */
 void console_print(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/*
+ * Waits until everything printed has left the transmitter, some seconds at
+ * most: before a power-off or a reset. (console)
+ */
+void console_flush(void);
+
+/* What the console can be connected to: the serial port of a guest. */
+struct console_target {
+	const char *name;
+	const struct output_ring *output;
+	/* Takes what was typed, as far as there is room; returns how many bytes. */
+	size_t (*input)(void *context, const void *bytes, size_t size);
+	/* False when the guest has ended: the console then goes back to its prompt. */
+	bool (*alive)(void *context);
+	void *context;
+};
+
+/*
+ * Connects the console to a target, which must stay valid until console_detach:
+ * first what its ring has kept, then what comes, until the operator types
+ * Ctrl-] or the target ends. For the `console` command. (console)
+ */
+void console_attach(const struct console_target *target);
+/* For the owner of a target that goes away; nothing happens when it is another's. (console) */
+void console_detach(const struct console_target *target);
 
 #endif
