@@ -7,6 +7,7 @@ emulator.py  which emulator, its command line, what its log says about the end
 host.py      one running host: its console, what it said, how it ended
 front.py     who talks to a console: the terminal, a socket, a script
 initramfs.py the guest's root file system
+demo.py      the demonstration: its image and its script
 
 Everything waits for events in one Loop; nothing here sleeps.
 """

@@ -191,6 +191,11 @@ class Qemu:
         return read
 
 
+def dependencies():
+    """Where `make deps` keeps what it fetched and built."""
+    return Path(os.environ.get("DYAD_DEPS") or ROOT / ".deps")
+
+
 def firmware():
     path = Path("/usr/share/ovmf/OVMF.fd")
     if not path.is_file():
@@ -238,7 +243,7 @@ def find_qemu():
 
 def find_bochs(why):
     named = os.environ.get("BOCHS")
-    built = Path(os.environ.get("DYAD_DEPS", ROOT / ".deps")) / "bochs/bin/bochs"
+    built = dependencies() / "bochs/bin/bochs"
     packaged = shutil.which("bochs")
     if named:
         if not shutil.which(named):

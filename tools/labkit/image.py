@@ -38,7 +38,7 @@ def build(conf, out, files=(), efi="build/dyad.efi"):
             raise LabError(f"{file}: no such file")
 
     total, cluster = geometry([file.stat().st_size for file in contents.values()])
-    partial = Path(f"{out}.partial")
+    partial = Path(f"{out}.{os.getpid()}")
     try:
         with open(partial, "wb") as image:
             image.truncate(total)

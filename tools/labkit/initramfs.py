@@ -35,8 +35,9 @@ def build(busybox, out, init=INIT):
         archive = b"".join(entries(program, init))
         if str(out).endswith(".gz"):
             archive = gzip.compress(archive, mtime=0)
-        Path(f"{out}.partial").write_bytes(archive)
-        os.replace(f"{out}.partial", out)
+        partial = Path(f"{out}.{os.getpid()}")
+        partial.write_bytes(archive)
+        partial.replace(out)
     except OSError as error:
         raise LabError(f"{error.filename}: {error.strerror}") from error
 
