@@ -28,7 +28,6 @@
 #define RFLAGS_IF BIT(9)
 #define BLOCKED_BY_STI_OR_SS BITS(1, 0)
 #define BLOCKED_BY_NMI BIT(3)
-#define SEG_ATTR_DPL BITS(6, 5)
 
 struct fake_arch fake;
 const uintptr_t direct_map = ARENA_BASE;
@@ -283,7 +282,10 @@ const char *exit_reason_name(enum exit_reason reason)
 		[EXIT_MSR_READ] = "msr-read",
 		[EXIT_MSR_WRITE] = "msr-write",
 		[EXIT_MEMORY] = "memory",
+		[EXIT_CR8] = "cr8",
+		[EXIT_CACHE] = "cache",
 		[EXIT_UNDEFINED] = "undefined",
+		[EXIT_FORBIDDEN] = "forbidden",
 		[EXIT_TRIPLE_FAULT] = "triple-fault",
 		[EXIT_FATAL] = "fatal",
 	};
@@ -397,6 +399,11 @@ uint64_t vcpu_get_rsp(struct vcpu *vcpu)
 void vcpu_set_rsp(struct vcpu *vcpu, uint64_t rsp)
 {
 	vcpu->state.gpr[GPR_RSP] = rsp;
+}
+
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t cr2)
+{
+	vcpu->state.cr2 = cr2;
 }
 
 static uint8_t code_size(const struct vcpu_state *state)
