@@ -72,7 +72,8 @@ HV_CFLAGS := $(freestanding) -mcmodel=kernel -fno-pic -fno-pie -ffunction-sectio
 
 EFI_CFLAGS := $(freestanding) -fpic -fshort-wchar -fno-stack-protector \
 	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
-	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+	-isystem $(DYAD_DEPS)/newlib/include -isystem /usr/include/efi \
+	-isystem /usr/include/efi/x86_64
 
 NATIVE_CFLAGS := $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
