@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+End-to-end tests: Dyad in an emulator, driven by its serial console.
+
+A boot costs seconds, so a module boots once and its tests share the host; each
+leaves it as it found it. Verdicts come from what is said on the console. The
+time limits are far above what a slow machine needs: they end what hangs.
+"""
+import contextlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from labkit import image, initramfs  # noqa: E402
+from labkit.emulator import LabError, Machine, choose, dependencies  # noqa: E402
+from labkit.host import Host  # noqa: E402
+
+PROMPT = r"^dyad> "
+SHELL = r"^guest# "
+DETACH = "\x1d"
+
+
+class Dyad:
+    """A host with Dyad's console at its prompt."""
+
+    def __init__(self, host):
+        self.host = host
+        self.boot_log = ""
+
+    def boot(self, timeout=300):
+        start = len(self.host.text)
+        self.prompt(timeout)
+        self.boot_log = self.host.text[start:]
+        return self
+
+    def prompt(self, timeout=60):
+        self.host.expect(PROMPT, timeout)
+
+    def command(self, line, timeout=60):
+        """Type a command; its answer."""
+        return self.host.ask(line, PROMPT, timeout)
+
+    def expect(self, pattern, timeout=120):
+        return self.host.expect(pattern, timeout)
+
+    def send(self, text):
+        self.host.send(text)
+
+    def state(self, guest):
+        """The guest's line in `guests`."""
+        answer = self.command("guests")
+        line = re.search(rf"^{re.escape(guest)}\b.*$", answer, re.MULTILINE)
+        assert line, f"{guest} is not in:\n{answer}"
+        return line.group()
+
+    @contextlib.contextmanager
+    def console(self, guest):
+        """Inside it, expect and send talk to the guest."""
+        self.send(f"console {guest}\r")
+        self.expect(rf"console {re.escape(guest)}\n")
+        yield
+        self.send(DETACH)
+        self.prompt()
+
+
+@pytest.fixture(scope="session")
+def efi():
+    path = ROOT / "build/dyad.efi"
+    if not path.is_file():
+        pytest.fail(f"{path} is missing: run `make`")
+    return path
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory):
+    """Debian's kernel in both forms and a busybox root file system, by name."""
+    folder = tmp_path_factory.mktemp("debian")
+    guest = dependencies() / "guest"
+    archive = folder / "initramfs.cpio.gz"
+    try:
+        initramfs.build(guest / "busybox", archive)
+    except LabError as error:
+        pytest.fail(f"{error}: run `make deps`")
+    return {"vmlinux": guest / "vmlinux", "bzImage": guest / "bzImage", archive.name: archive}
+
+
+@pytest.fixture(scope="module")
+def boot(efi, tmp_path_factory):
+    """boot(conf, files, ...): starts Dyad; ends what still runs after the module's tests."""
+    with contextlib.ExitStack() as stack:
+        def start(conf, files=None, emulator="auto", **machine):
+            folder = tmp_path_factory.mktemp("host")
+            (folder / "dyad.conf").write_text(conf)
+            paths = []
+            for name, content in (files or {}).items():
+                path = content
+                if isinstance(content, bytes):
+                    path = folder / name
+                    path.write_bytes(content)
+                paths.append(path)
+            image.build(folder / "dyad.conf", folder / "image", paths, efi)
+            host = Host(Machine(**machine), folder / "image", choose(emulator)[0],
+                        log_dir=folder / "logs")
+            return Dyad(stack.enter_context(host))
+
+        yield start

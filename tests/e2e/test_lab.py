@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab itself: its images, exit statuses, the terminal, and that nothing is left over."""
+import filecmp
+import os
+import select
+import signal
+import subprocess
+import sys
+import termios
+
+import pexpect
+import pytest
+
+from conftest import PROMPT, ROOT
+
+LAB = str(ROOT / "tools/lab")
+
+
+def lab(*arguments, **options):
+    return subprocess.run([LAB, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True,
+                          errors="replace", capture_output=True, timeout=600, **options)
+
+
+@pytest.fixture(scope="module")
+def disk(efi, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "conf").write_text("[host]\nname = alpha\n")
+    assert lab("image", folder / "conf", folder / "disk").returncode == 0
+    return folder / "disk"
+
+
+def processes_of(disk):
+    """A descriptor for each process that was given files beside `disk`; readable at its end."""
+    return [os.pidfd_open(int(pid)) for pid in filter(str.isdigit, os.listdir("/proc"))
+            if str(disk.parent).encode() in command_line(pid)]
+
+
+def command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def test_the_same_input_gives_the_same_image(disk, tmp_path):
+    (tmp_path / "conf").write_text("[host]\nname = alpha\n")
+    done = lab("image", tmp_path / "conf", tmp_path / "again", env=dict(os.environ, TZ="Asia/Tokyo"))
+    assert done.returncode == 0
+    assert filecmp.cmp(disk, tmp_path / "again", shallow=False)
+
+
+@pytest.mark.parametrize("arguments, words", (
+    (("image", "nowhere", "out"), "nowhere"),
+    (("run", "nowhere"), "nowhere"),
+    (("run", "DISK", "--serial", "parrot"), "parrot"),
+    (("run", "DISK", "--until", "("), "regular expression"),
+    (("run", "DISK", "--emulator", "bochs", "--memory", "4096"), "2048"),
+))
+def test_wrong_usage_is_named_with_status_2(disk, tmp_path, arguments, words):
+    done = lab(*[disk if word == "DISK" else word for word in arguments], cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_script_that_is_answered_ends_with_status_0(disk):
+    done = lab("run", disk, "--send-after", PROMPT, "info\\r", "--until", "alpha")
+    assert done.returncode == 0, done.stderr
+    assert "alpha" in done.stdout
+
+
+def test_a_poweroff_before_the_answer_is_status_1(disk):
+    done = lab("run", disk, "--send-after", PROMPT, "poweroff\\r", "--until", "never said")
+    assert done.returncode == 1
+    assert "never said" in done.stderr
+
+
+def test_the_time_limit_is_status_3(disk):
+    assert lab("run", disk, "--timeout", "1").returncode == 3
+
+
+def test_a_reset_may_end_the_lab(disk):
+    done = lab("run", disk, "--no-reboot", "--send-after", PROMPT, "reboot\\r")
+    assert done.returncode == 4, done.stderr
+
+
+def test_the_terminal_is_raw_and_restored(disk):
+    script = f"import subprocess; subprocess.run({[LAB, 'run', str(disk)]}); input('done?')"
+    # A parent keeps the terminal open, so that its settings can be read afterwards.
+    with pexpect.spawn(sys.executable, ["-c", script], encoding="latin-1", timeout=300) as child:
+        child.expect("dyad> ")
+        assert not termios.tcgetattr(child.child_fd)[3] & termios.ICANON
+        child.send("\x01x")
+        child.expect("done\\?")
+        assert termios.tcgetattr(child.child_fd)[3] & termios.ICANON
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGKILL))
+def test_no_emulator_outlives_the_lab(disk, number):
+    logs = disk.parent / f"logs{number}"
+    child = pexpect.spawn(LAB, ["run", str(disk), "--log-dir", str(logs)], timeout=300)
+    child.expect("dyad> ")
+    processes = processes_of(disk)
+    assert len(processes) == 2
+    child.kill(number)
+    child.wait()
+    for process in processes:
+        assert select.select([process], [], [], 60)[0]
+        os.close(process)
+
+
+def test_an_image_serves_several_labs_at_once(disk):
+    labs = [pexpect.spawn(LAB, ["run", str(disk)], timeout=300) for _ in range(2)]
+    for one in labs:
+        one.expect("dyad> ")
+    for one in labs:
+        one.send("poweroff\r")
+        one.expect(pexpect.EOF)
+        one.close()
+        assert one.exitstatus == 0
