@@ -12,10 +12,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "drivers/serial.h"
+#include "drivers/serial.c"
 #include "tests/fake_arch/fake_arch.h"
 
 static struct {
