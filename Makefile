@@ -56,7 +56,7 @@ fuzz_targets := $(fuzz_sources:%.c=$(O)/fuzz/%)
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wmissing-declarations -Wpointer-arith -Wcast-align \
-	-Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough -Wformat=2 -Wredundant-decls
+	-Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Wredundant-decls
 
 # No path of the building machine in the result: two folders, the same bytes.
 common := -std=gnu17 -g -I. -MMD -MP $(warnings) -ffile-prefix-map=$(CURDIR)/= \

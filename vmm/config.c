@@ -76,7 +76,7 @@ _Static_assert(sizeof(enum config_action) == sizeof(unsigned), "set_word writes 
 static const struct key host_keys[] = {
 	{"name", set_name, HOST(host_name), .allowed = ALLOWED_NAME},
 	{"panic-reboot-s", set_seconds, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds"},
-	{NULL},
+	{.name = NULL},
 };
 
 static const struct key guest_keys[] = {
@@ -92,7 +92,7 @@ static const struct key guest_keys[] = {
 	{"on-poweroff", set_word, GUEST(on_poweroff), "stop, restart", action_words},
 	{"on-reboot", set_word, GUEST(on_reboot), "stop, restart", action_words},
 	{"on-crash", set_word, GUEST(on_crash), "stop, restart", action_words},
-	{NULL},
+	{.name = NULL},
 };
 
 static void parse_line(struct parser *parser, struct slice line);
