@@ -10,9 +10,9 @@ PAYLOAD_DIR := $(O)/guests
 PAYLOAD_CC ?= gcc
 
 PAYLOAD_NAMES := $(patsubst tests/guests/%.c,%,$(sort $(wildcard tests/guests/*.c)))
-PAYLOAD_LIB_SOURCES := $(sort $(wildcard tests/guests/lib/*.c tests/guests/lib/*.S))
-PAYLOAD_LIB_C := $(filter-out tests/guests/lib/lib.c,$(PAYLOAD_LIB_SOURCES))
-PAYLOAD_LIB_OBJECTS := $(patsubst tests/guests/lib/%,$(PAYLOAD_DIR)/lib/%.o,$(PAYLOAD_LIB_C))
+PAYLOAD_LIB_SOURCES := $(filter-out %/lib.c %/start.S,\
+	$(sort $(wildcard tests/guests/lib/*.c tests/guests/lib/*.S)))
+PAYLOAD_LIB_OBJECTS := $(patsubst tests/guests/lib/%,$(PAYLOAD_DIR)/lib/%.o,$(PAYLOAD_LIB_SOURCES))
 
 PAYLOAD_CFLAGS := -std=gnu17 -O2 -g0 -I. -ffreestanding -fno-pic -fno-pie \
 	-m64 -mcmodel=small -mno-red-zone -mgeneral-regs-only \
@@ -40,9 +40,13 @@ $(PAYLOAD_DIR)/%.o: tests/guests/%.c
 	@mkdir -p $(@D)
 	$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(PAYLOADS): $(PAYLOAD_DIR)/%: $(PAYLOAD_DIR)/%.o $(PAYLOAD_DIR)/%.main.o \
-		$(PAYLOAD_LIB_OBJECTS) tests/guests/lib/payload.ld
-	ld $(PAYLOAD_LDFLAGS) -o $@.elf64 $(filter %.o,$^)
+$(PAYLOAD_DIR)/lib/lib.a: $(PAYLOAD_LIB_OBJECTS)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(PAYLOADS): $(PAYLOAD_DIR)/%: $(PAYLOAD_DIR)/lib/start.S.o $(PAYLOAD_DIR)/%.o \
+		$(PAYLOAD_DIR)/%.main.o $(PAYLOAD_DIR)/lib/lib.a tests/guests/lib/payload.ld
+	ld $(PAYLOAD_LDFLAGS) -o $@.elf64 $(filter %.o %.a,$^)
 	objcopy -O elf32-i386 $@.elf64 $@
 	@rm $@.elf64
 
