@@ -10,15 +10,35 @@
 #define VMM_MEMORY_H
 
 #include "base/types.h"
+#include "vmm/stage2.h"
 
 #define RAM_LOW_MAX (UINT64_C(3) * GIB)
 #define RAM_HIGH_BASE (UINT64_C(4) * GIB)
 
-struct guest_memory;
+struct guest_memory {
+	struct stage2 tree;
+	uint64_t size; /* bytes of RAM when it is complete */
+	uint64_t populated; /* bytes there so far, from the lowest address on */
+};
+
+/* Memory of `size` bytes, a multiple of 2 MiB, still without pages: 0 or -ENOMEM. */
+int memory_create(struct guest_memory *memory, uint64_t size) MUST_CHECK;
+
+/*
+ * Gives it zeroed pages, the largest there are, about `slice` bytes a call, so
+ * that the caller can do other things in between. Returns 1 while there is more
+ * to do, 0 when it is complete, -ENOMEM (what is there stays until the destroy).
+ */
+int memory_populate(struct guest_memory *memory, uint64_t slice) MUST_CHECK;
+
+void memory_destroy(struct guest_memory *memory);
 
 /* Bytes of RAM altogether, and how many of them lie below 4 GiB. */
 uint64_t memory_size(const struct guest_memory *memory);
 uint64_t memory_low_size(const struct guest_memory *memory);
+
+/* True when there is RAM at gpa. */
+bool memory_is_ram(const struct guest_memory *memory, gpa_t gpa);
 
 /*
  * Copy between host and guest memory; ranges may cross pages. 0, or -EFAULT

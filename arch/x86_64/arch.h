@@ -59,6 +59,9 @@ static inline uint64_t time_now_ns(void)
 	return tsc_to_ns(tsc_now());
 }
 
+/* Seconds since 1970 by the host's real-time clock, which keeps UTC. */
+uint64_t wall_clock_s(void);
+
 /* Busy-waits; for device protocols at boot only. */
 void delay_us(unsigned us);
 
@@ -117,6 +120,12 @@ bool s2_entry_dirty(s2_entry_t entry, unsigned level);
 s2_entry_t s2_entry_clear_accessed(s2_entry_t entry);
 s2_entry_t s2_entry_clear_dirty(s2_entry_t entry);
 
+/*
+ * The one way to change an entry that the CPU may be walking: all stores before
+ * it are visible before it is.
+ */
+void s2_entry_store(s2_entry_t *entry, s2_entry_t value);
+
 /* ---- Virtual CPUs ------------------------------------------------------ */
 
 /* Numbers of the general registers as instructions encode them (SDM 2, table 2-2). */
@@ -141,8 +150,13 @@ struct vcpu_segment {
 	uint16_t reserved[3];
 };
 
+#define SEG_ATTR_TYPE BITS(3, 0)
+#define SEG_ATTR_S BIT(4)
+#define SEG_ATTR_DPL BITS(6, 5)
+#define SEG_ATTR_P BIT(7)
 #define SEG_ATTR_L BIT(13)
 #define SEG_ATTR_DB BIT(14)
+#define SEG_ATTR_G BIT(15)
 #define SEG_UNUSABLE BIT(16)
 
 /* An event on its way into the guest: kinds as in SDM 3, table 25-17's types. */
@@ -152,6 +166,7 @@ enum vcpu_event_kind {
 	VCPU_EVENT_NMI,
 	VCPU_EVENT_EXCEPTION,
 	VCPU_EVENT_SOFTWARE_INTERRUPT,
+	VCPU_EVENT_PRIVILEGED_EXCEPTION,
 	VCPU_EVENT_SOFTWARE_EXCEPTION,
 };
 
@@ -163,6 +178,7 @@ struct vcpu_state {
 	uint64_t gdtr_base, idtr_base;
 	uint32_t gdtr_limit, idtr_limit;
 	uint64_t cr0, cr2, cr3, cr4, xcr0;
+	uint64_t pdpte[4]; /* PAE paging's, loaded when CR3 was (SDM 3, 5.4.1) */
 	uint64_t dr[4], dr6, dr7;
 	uint64_t efer, pat, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
@@ -189,7 +205,10 @@ enum exit_reason {
 	EXIT_MSR_READ,
 	EXIT_MSR_WRITE,
 	EXIT_MEMORY, /* no right to, or nothing at, a guest-physical address */
-	EXIT_UNDEFINED, /* an instruction that the guest's CPU does not have */
+	EXIT_CR8, /* access to the task priority */
+	EXIT_CACHE, /* INVD, WBINVD: nothing to do for RAM that is always coherent */
+	EXIT_UNDEFINED, /* an instruction that the guest's CPU does not have: #UD */
+	EXIT_FORBIDDEN, /* one that it has and refuses: #GP(0) */
 	EXIT_TRIPLE_FAULT,
 	EXIT_FATAL, /* the backend cannot go on with this guest; `why` says it */
 	EXIT_REASON_COUNT
@@ -216,6 +235,10 @@ struct exit {
 			/* While an event was being delivered. */
 			bool delivery;
 		} memory;
+		struct {
+			uint8_t gpr;
+			bool write;
+		} cr8;
 		const char *why;
 	};
 };
@@ -238,6 +261,8 @@ struct vcpu; /* the backend's; one CPU at a time may touch it */
  */
 struct vcpu *vcpu_create(hpa_t s2_root, const struct vcpu_limits *limits);
 void vcpu_destroy(struct vcpu *vcpu);
+/* Host memory that one vCPU takes, in bytes. */
+size_t vcpu_size(void);
 
 /*
  * Runs the guest once, until it leaves or host time deadline_ns has come.
@@ -260,8 +285,12 @@ void vcpu_park(struct vcpu *vcpu);
 uint64_t *vcpu_gpr(struct vcpu *vcpu);
 uint64_t vcpu_get_rsp(struct vcpu *vcpu);
 void vcpu_set_rsp(struct vcpu *vcpu, uint64_t rsp);
+/* The address of a page fault that is injected. */
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t cr2);
 
 void vcpu_get_mode(struct vcpu *vcpu, struct vcpu_mode *mode);
+/* The registers that CPUID's answers depend on. */
+void vcpu_get_cpuid_state(struct vcpu *vcpu, uint64_t *cr4, uint64_t *xcr0);
 void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state);
 /* Returns -EINVAL when the state is one that no CPU can be in. */
 int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state) MUST_CHECK;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arch/x86_64/ept.h"
+#include "arch/x86_64/percpu.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/vmcs.h"
 #include "base/log.h"
@@ -30,7 +31,7 @@
 
 struct vmx vmx;
 
-static hpa_t vmxon_region[CPU_COUNT_MAX];
+static void disable_cpu(void);
 
 /*
  * A capability MSR's low half names the bits that must be 1, its high half
@@ -154,8 +155,15 @@ int vmx_enable_cpu(void)
 			  cpu_id(), msr_read(MSR_FEATURE_CONTROL), cr4_read());
 		return -EIO;
 	}
-	vmxon_region[cpu_id()] = region;
+	this_cpu()->stop = disable_cpu;
 	return 0;
+}
+
+/* Before a reset: INIT is blocked in VMX operation (25.8). */
+static void disable_cpu(void)
+{
+	__asm__ volatile("vmxoff" ::: "cc", "memory");
+	cr4_write(cr4_read() & ~CR4_VMXE);
 }
 
 void vmx_invalidate_ept(uint64_t ept_pointer)
@@ -184,4 +192,9 @@ void vmx_invalidate_vpid(uint16_t vpid)
 			 : "m"(descriptor), "r"((uint64_t)INVVPID_SINGLE)
 			 : "memory");
 	CHECK(!failed);
+}
+
+void s2_entry_store(s2_entry_t *entry, s2_entry_t value)
+{
+	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }

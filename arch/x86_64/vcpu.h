@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual CPU on VT-x, private to vcpu.c, vmx_exit.c and vmx_enter.S.
+ *
+ * Its state lies in four places: general registers in `gpr`; what the VMCS
+ * switches in the VMCS; FPU, syscall MSRs, debug registers and CR2 in the CPU
+ * while the vCPU is loaded there, in `parked` while it is not.
+ */
+#ifndef ARCH_X86_64_VCPU_H
+#define ARCH_X86_64_VCPU_H
+
+#include "arch/x86_64/arch.h"
+
+/* Basic exit reasons are 0 to 69 and some above (SDM 3, appendix C). */
+#define EXIT_COUNTER_COUNT 78
+
+/* State that exits leave in the CPU, in the order in which it is switched. */
+struct vcpu_parked {
+	uint64_t cr2, dr[4], dr6, xcr0;
+	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+};
+
+/* An event to inject: the fields of VM entry (SDM 3, 26.8.3). */
+struct vcpu_event {
+	uint32_t interruption, error, length;
+};
+
+struct vcpu {
+	uint64_t gpr[GPR_COUNT]; /* offset 0: vmx_enter.S */
+	uint64_t host_rsp; /* offset 128: the VMCS's value */
+
+	bool launched;
+	bool triple_fault; /* injected: the next run ends with it */
+	uint16_t vpid;
+	int cpu; /* where it is loaded, -1: nowhere */
+	int last_cpu;
+	uint32_t primary; /* primary controls as in the VMCS */
+	struct vcpu_event event;
+	uint64_t generation; /* of the second-stage tree, as last seen */
+	uint64_t deadline_ns, deadline_tsc; /* the last one, in both units */
+	uint64_t ept_pointer;
+	struct vcpu_limits limits;
+
+	hpa_t vmcs;
+	void *fpu;
+	struct vcpu_parked parked;
+	uint64_t exit_count[EXIT_COUNTER_COUNT];
+};
+
+/*
+ * Runs the guest until it leaves; its registers are in vcpu->gpr before and
+ * after. Returns 0, or 1 when the entry instruction itself failed. (vmx_enter.S)
+ */
+int vmx_enter(struct vcpu *vcpu, bool launched);
+/* Where the CPU continues after an exit: for the VMCS only. */
+void vmx_exit_point(void);
+
+/* Takes the exit apart, from the current VMCS. (vmx_exit.c) */
+void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit);
+const char *vmx_exit_reason_name(unsigned basic_reason);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exits, by reason. See exit.h.
+ */
+#include "vmm/exit.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "vmm/decode.h"
+#include "vmm/emulate.h"
+#include "vmm/platform_state.h"
+#include "vmm/walk.h"
+
+#define VECTOR_UD 6
+#define VECTOR_GP 13
+#define VECTOR_PF 14
+
+const char *exit_reason_name(enum exit_reason reason)
+{
+	static const char *const names[EXIT_REASON_COUNT] = {
+		[EXIT_NONE] = "CPU register",	  [EXIT_DEADLINE] = "deadline or interrupt",
+		[EXIT_IRQ_WINDOW] = "IRQ window", [EXIT_CPUID] = "CPUID",
+		[EXIT_HLT] = "HLT",		  [EXIT_HYPERCALL] = "hypercall",
+		[EXIT_IO] = "port I/O",		  [EXIT_MSR_READ] = "MSR read",
+		[EXIT_MSR_WRITE] = "MSR write",	  [EXIT_MEMORY] = "device memory",
+		[EXIT_CR8] = "task priority",	  [EXIT_CACHE] = "cache instruction",
+		[EXIT_UNDEFINED] = "undefined instruction",
+		[EXIT_FORBIDDEN] = "forbidden instruction",
+		[EXIT_TRIPLE_FAULT] = "triple fault",
+		[EXIT_FATAL] = "fatal",
+	};
+
+	return names[reason];
+}
+
+/* What the guest did to its machine by its last access, if anything. */
+static enum exit_action machine_event(struct vm *vm, enum exit_action otherwise)
+{
+	uint32_t code;
+
+	switch (platform_event_take(vm->platform)) {
+	case PLATFORM_NONE:
+		return otherwise;
+	case PLATFORM_POWEROFF:
+		vm_end(vm, ENDING_POWEROFF, "power off");
+		return EXIT_ENDED;
+	case PLATFORM_RESET:
+		vm_end(vm, ENDING_REBOOT, "reboot");
+		return EXIT_ENDED;
+	case PLATFORM_DEBUG_EXIT:
+		code = platform_exit_code(vm->platform);
+		vm_end(vm, code == 0 ? ENDING_POWEROFF : ENDING_CRASH, "exit code %u", code);
+		return EXIT_ENDED;
+	}
+	return otherwise;
+}
+
+static enum exit_action handle_cpuid(struct vm *vm)
+{
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint32_t leaf = (uint32_t)gpr[GPR_RAX];
+	struct cpuid_state state;
+	struct cpuid answer;
+
+	if (cpuid_needs_state(leaf)) {
+		vcpu_get_cpuid_state(vm->vcpu, &state.cr4, &state.xcr0);
+		state.apic_enabled = platform_apic_enabled(vm->platform);
+	}
+	answer = cpuid_policy_get(&vm->cpuid, leaf, (uint32_t)gpr[GPR_RCX], &state);
+	gpr[GPR_RAX] = answer.eax;
+	gpr[GPR_RBX] = answer.ebx;
+	gpr[GPR_RCX] = answer.ecx;
+	gpr[GPR_RDX] = answer.edx;
+	return EXIT_ADVANCE;
+}
+
+static enum exit_action handle_hlt(struct vm *vm)
+{
+	vm->halted = true;
+	return EXIT_ADVANCE;
+}
+
+/* Replaces the low `size` bytes; four bytes clear the high half (SDM 1, 3.4.1.1). */
+static uint64_t merge(uint64_t old, uint64_t value, unsigned size)
+{
+	uint64_t mask = BITS(8 * size - 1, 0);
+
+	return size == 4 ? (uint32_t)value : (old & ~mask) | (value & mask);
+}
+
+static enum exit_action handle_msr_read(struct vm *vm)
+{
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint64_t value;
+
+	if (msr_read_policy(vm, (uint32_t)gpr[GPR_RCX], &value) != 0) {
+		return EXIT_INJECT_GP;
+	}
+	gpr[GPR_RAX] = (uint32_t)value;
+	gpr[GPR_RDX] = value >> 32;
+	return EXIT_ADVANCE;
+}
+
+static enum exit_action handle_msr_write(struct vm *vm)
+{
+	const uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint64_t value = gpr[GPR_RDX] << 32 | (uint32_t)gpr[GPR_RAX];
+
+	if (msr_write_policy(vm, (uint32_t)gpr[GPR_RCX], value) != 0) {
+		return EXIT_INJECT_GP;
+	}
+	return EXIT_ADVANCE;
+}
+
+static enum exit_action handle_io(struct vm *vm, const struct exit *exit)
+{
+	uint64_t *rax = &vcpu_gpr(vm->vcpu)[GPR_RAX];
+
+	if (exit->io.in) {
+		uint32_t value = platform_io_read(vm->platform, exit->io.port, exit->io.size);
+
+		*rax = merge(*rax, value, exit->io.size);
+		return EXIT_ADVANCE;
+	}
+	platform_io_write(vm->platform, exit->io.port, exit->io.size,
+			  (uint32_t)merge(0, *rax, exit->io.size));
+	return machine_event(vm, EXIT_ADVANCE);
+}
+
+/* MOV to and from CR8: bits 7:4 of the APIC's task priority (SDM 3, 12.8.6). */
+static enum exit_action handle_cr8(struct vm *vm, const struct exit *exit)
+{
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	bool is_rsp = exit->cr8.gpr == GPR_RSP;
+	uint64_t value;
+
+	if (!exit->cr8.write) {
+		value = lapic_get_tpr(&vm->platform->lapic[0]);
+		if (is_rsp) {
+			vcpu_set_rsp(vm->vcpu, value);
+		} else {
+			gpr[exit->cr8.gpr] = value;
+		}
+		return EXIT_ADVANCE;
+	}
+	value = is_rsp ? vcpu_get_rsp(vm->vcpu) : gpr[exit->cr8.gpr];
+	if (value > 15) {
+		return EXIT_INJECT_GP;
+	}
+	lapic_set_tpr(&vm->platform->lapic[0], (uint8_t)value);
+	return EXIT_ADVANCE;
+}
