@@ -25,7 +25,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 	/*
 	 * The index-th word that may stand as argument `argument` (from 1), or
-	 * NULL when there are no more. May be NULL: no completion.
+	 * NULL when there are no more; a string that stays. May be NULL: no
+	 * completion.
 	 */
 	const char *(*complete)(int argument, unsigned index);
 };
