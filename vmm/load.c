@@ -136,19 +136,21 @@ int loader_claim(struct loader *loader, const char *what, gpa_t base, uint64_t s
 	return 0;
 }
 
-/* Into a claimed range, so it cannot fail. */
-static void loader_copy(struct loader *loader, gpa_t base, const void *data, uint64_t size,
-			uint64_t memory_size)
+/* Into a claimed range: it fails only when the memory lacks its pages. */
+static int loader_copy(struct loader *loader, const char *what, gpa_t base, const void *data,
+		       uint64_t size, uint64_t memory_size)
 {
 	gpa_t rest = GPA(base.v + size);
 
 	CHECK(size <= memory_size);
-	if (size != 0) {
-		CHECK(memory_write(loader->memory, base, data, size) == 0);
+	if ((size != 0 && memory_write(loader->memory, base, data, size) != 0) ||
+	    (memory_size != size &&
+	     memory_fill(loader->memory, rest, 0, memory_size - size) != 0)) {
+		return loader_fail(loader, -EFAULT,
+				   "%s: no pages for %#" PRIx64 " bytes at %#" PRIx64, what,
+				   memory_size, base.v);
 	}
-	if (memory_size != size) {
-		CHECK(memory_fill(loader->memory, rest, 0, memory_size - size) == 0);
-	}
+	return 0;
 }
 
 int loader_put_at(struct loader *loader, const char *what, gpa_t base, const void *data,
@@ -156,10 +158,7 @@ int loader_put_at(struct loader *loader, const char *what, gpa_t base, const voi
 {
 	int result = loader_claim(loader, what, base, memory_size);
 
-	if (result == 0) {
-		loader_copy(loader, base, data, size, memory_size);
-	}
-	return result;
+	return result != 0 ? result : loader_copy(loader, what, base, data, size, memory_size);
 }
 
 /* Top down in one range of RAM; each step leaves one claim behind. */
@@ -199,10 +198,10 @@ int loader_put(struct loader *loader, const char *what, const void *data, uint64
 			continue;
 		}
 		result = loader_claim(loader, what, *base, size);
-		if (result == 0) {
-			loader_copy(loader, *base, data, data == NULL ? 0 : size, size);
+		if (result != 0) {
+			return result;
 		}
-		return result;
+		return loader_copy(loader, what, *base, data, data == NULL ? 0 : size, size);
 	}
 	return loader_fail(loader, -ENOSPC,
 			   "%s: %" PRIu64 " bytes do not fit below %#" PRIx64
