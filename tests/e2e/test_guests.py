@@ -122,3 +122,15 @@ def test_commands_that_do_not_fit_the_state_say_so(dyad):
     dyad.command("start idle")
     assert re.search(r"idle.*(already|running)", dyad.command("start idle"))
     dyad.command("stop idle")
+
+
+def test_two_cpus_share_the_guests(boot):
+    dyad = boot(CONF, GUESTS, cpus=2).boot()
+    assert re.search(r"\b2\b.*CPU|CPU.*\b2\b", dyad.command("info"))
+    for guest in ("idle", "busy", "echo"):
+        dyad.command(f"start {guest}")
+    with dyad.console("echo"):
+        dyad.send("typed")
+        dyad.expect("typed")
+    for guest in ("idle", "busy", "echo"):
+        dyad.command(f"stop {guest}")

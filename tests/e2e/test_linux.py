@@ -87,3 +87,11 @@ def test_exits_are_counted_by_reason(dyad):
     assert re.search(r"cpuid\D+[1-9]\d*", first, re.IGNORECASE)
     assert re.search(r"^.*\bhlt\b.*$", second, re.IGNORECASE | re.MULTILINE)
     dyad.command("stop vmlinux")
+
+
+def test_no_msr_is_touched_that_the_cpu_does_not_have(boot, debian):
+    # Elsewhere the emulator forgives that, which a real CPU does not.
+    strict = boot(CONF, debian, ignore_bad_msrs=False).boot()
+    strict.command("start vmlinux")
+    with strict.console("vmlinux"):
+        strict.expect(SHELL, BOOT_S)

@@ -45,10 +45,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a host is connected to."""
+    """What a host is connected to. Its folder holds disk.img; the emulator runs there."""
     number: int
     directory: Path
-    disk: Path
     console_port: int
     control_port: int
 
@@ -67,19 +66,23 @@ class Bochs:
     CRASH = re.compile(r"exception with no resolution|>>PANIC<<")
     RESET = re.compile(r"bx_pc_system_c::Reset\(")
 
+    # IA32_PLATFORM_ID: firmware reads it, and Bochs does not know it. Address, type,
+    # then high and low half of the reset value, of reserved and of ignored bits.
+    MSRS = "0x017 0 00000000 00000000 00000000 00000000 00000000 00000000\n"
+
     def __init__(self, path, packaged=False):
         self.path = path
         self.packaged = packaged
 
     def argv(self, machine, wiring):
-        config = wiring.directory / "bochsrc"
-        config.write_text("\n".join(self.config(machine, wiring)) + "\n")
-        argv = [str(self.path), "-q", "-f", str(config)]
+        config = "\n".join(self.config(machine, wiring)) + "\n"
+        (wiring.directory / "bochsrc").write_text(config)
+        (wiring.directory / "msrs.def").write_text(self.MSRS)
+        argv = [str(self.path), "-q", "-f", "bochsrc"]
         if self.packaged:
             # A build with the debugger: continue at its prompt, quit at the next.
-            commands = wiring.directory / "debugger"
-            commands.write_text("c\nq\n")
-            argv += ["-rc", str(commands)]
+            (wiring.directory / "debugger").write_text("c\nq\n")
+            argv += ["-rc", "debugger"]
         return argv
 
     def config(self, machine, wiring):
@@ -104,7 +107,8 @@ class Bochs:
             "config_interface: textconfig",
             f"cpu: model={machine.cpu_model or 'corei7_skylake_x'}, count=1:{machine.cpus}:1, "
             f"ips={ips}, reset_on_triple_fault=0, "
-            f"ignore_bad_msrs={int(machine.ignore_bad_msrs)}",
+            f"ignore_bad_msrs={int(machine.ignore_bad_msrs)}, "
+            "msrs=msrs.def",
             f"memory: guest={machine.memory_mib}, host={machine.memory_mib}",
             f"romimage: file={rom}, address={2**32 - rom.stat().st_size:#x}",
             "vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin",
@@ -112,7 +116,7 @@ class Bochs:
             *([f"e1000: card=0, enabled=1, mac={wiring.mac}, ethmod=null"]
               if machine.net else []),
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
-            f"ata0-master: type=disk, path={wiring.disk}, mode=flat, cylinders=0",
+            "ata0-master: type=disk, path=disk.img, mode=flat, cylinders=0",
             f"com1: enabled=1, mode=socket-client, dev=localhost:{wiring.console_port}",
             "port_e9_hack: enabled=1",
             f"clock: sync={machine.sync}, time0=1000000000",
@@ -164,12 +168,12 @@ class Qemu:
             "-cpu", machine.cpu_model or ("host" if self.kvm else "max"),
             "-smp", str(machine.cpus), "-m", str(machine.memory_mib),
             "-bios", str(firmware()),
-            "-drive", f"file={wiring.disk},format=raw,if=ide",
+            "-drive", "file=disk.img,format=raw,if=ide",
             "-chardev", f"socket,id=com1,host=127.0.0.1,port={wiring.console_port},nodelay=on",
             "-serial", "chardev:com1",
             "-chardev", f"socket,id=qmp,host=127.0.0.1,port={wiring.control_port}",
             "-mon", "chardev=qmp,mode=control",
-            "-debugcon", f"file:{wiring.directory / 'debug.log'}",
+            "-debugcon", "file:debug.log",
             "-global", "isa-debugcon.iobase=0xe9",
             # Tells a triple fault from a reset.
             "-d", "cpu_reset",
@@ -193,7 +197,7 @@ class Qemu:
 
 def dependencies():
     """Where `make deps` keeps what it fetched and built."""
-    return Path(os.environ.get("DYAD_DEPS") or ROOT / ".deps")
+    return Path(os.environ.get("DYAD_DEPS") or ROOT / ".deps").resolve()
 
 
 def firmware():
@@ -248,7 +252,7 @@ def find_bochs(why):
     if named:
         if not shutil.which(named):
             raise LabError(f"BOCHS={named}: no such program")
-        return Bochs(named), why
+        return Bochs(Path(shutil.which(named)).resolve()), why
     if built.is_file():
         return Bochs(built), why
     if packaged:

@@ -123,7 +123,7 @@ class Host:
         console_port = self._listen(self._console_connected)
         control_port = self._listen(self._control_connected) if self.emulator.has_control else None
         argv = self.emulator.argv(self.machine, Wiring(
-            number=self.number, directory=self.directory, disk=disk,
+            number=self.number, directory=self.directory,
             console_port=console_port, control_port=control_port))
         lab = os.getpid()
 
@@ -134,7 +134,7 @@ class Host:
 
         # Its own session: Ctrl-C at the lab's terminal is not meant for the emulator.
         self._process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=self._log("debug.log"),
+            argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._log("debug.log"),
             stderr=subprocess.PIPE, start_new_session=True, preexec_fn=die_with_the_lab)
         self._watch_lines(self._process.stderr)
         gone = os.fdopen(os.pidfd_open(self._process.pid), "rb", buffering=0)
