@@ -57,7 +57,7 @@ static void put_text(const char *text)
 	}
 }
 
-__attribute__((format(printf, 1, 0))) static void vprint(const char *format, va_list args)
+static void vprint(const char *format, va_list args)
 {
 	char text[LOG_LINE_MAX + 32];
 
@@ -171,8 +171,8 @@ static void begin(void)
 	log_enter_panic();
 }
 
-__attribute__((format(printf, 4, 0))) static _Noreturn void
-dump(const struct trap_frame *frame, uint64_t rip, uint64_t rbp, const char *format, va_list args)
+static _Noreturn void dump(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
+			   const char *format, va_list args)
 {
 	begin();
 	print("\n*** panic on CPU %u: ", cpu_id());

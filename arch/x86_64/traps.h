@@ -24,7 +24,7 @@
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_SPURIOUS 0xff
 
-/* What traps.S leaves on the stack, and the CPU behind it. */
+/* What trap_entries.S leaves on the stack, and the CPU behind it. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
 	uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -36,7 +36,7 @@ struct trap_frame {
 
 extern const uint8_t trap_entries[256][TRAP_ENTRY_SIZE];
 
-/* All exceptions, NMIs and interrupts; called by traps.S. */
+/* All exceptions, NMIs and interrupts; called by trap_entries.S. */
 void trap_handle(struct trap_frame *frame);
 
 /*
