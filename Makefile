@@ -68,8 +68,10 @@ freestanding := $(common) -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone \
 	-fno-strict-aliasing -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
 	-fcf-protection=none
 
-# The compiler's own headers before newlib's, which has some of the same names.
-includes = -isystem $(shell $(CC) -print-file-name=include) -isystem $(DYAD_DEPS)/newlib/include
+# The compiler's own headers before newlib's, which has some of the same names. Then
+# newlib's <inttypes.h> must be told what newlib's <stdint.h> would have told it.
+includes = -isystem $(shell $(CC) -print-file-name=include) \
+	-isystem $(DYAD_DEPS)/newlib/include -D__int64_t_defined=1
 
 HV_CFLAGS = $(freestanding) -nostdinc $(includes) -mcmodel=kernel -fno-pic -fno-pie \
 	-ffunction-sections -fdata-sections -fstack-protector-strong \
