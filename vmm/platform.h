@@ -25,6 +25,11 @@ enum platform_event {
 struct platform_host {
 	/* Guest time now. Called at each access of a timer register. */
 	uint64_t (*now_ns)(void *context);
+	/*
+	 * The guest's TSC now, as RDTSC gives it to the guest, for the TSC-deadline
+	 * timer. NULL: guest time at tsc_hz.
+	 */
+	uint64_t (*now_tsc)(void *context);
 	/* One byte that the guest sent on its serial port. */
 	void (*console_output)(void *context, uint8_t byte);
 	void *context;
@@ -32,8 +37,8 @@ struct platform_host {
 
 /* Size of the struct, for who allocates it. */
 size_t platform_size(void);
-void platform_init(struct platform *platform, const struct platform_host *host,
-		   uint64_t tsc_hz, uint64_t wall_clock_s);
+void platform_init(struct platform *platform, const struct platform_host *host, uint64_t tsc_hz,
+		   uint64_t wall_clock_s);
 /* Every device as after power-on. */
 void platform_reset(struct platform *platform);
 
@@ -49,6 +54,10 @@ bool platform_mmio_write(struct platform *platform, gpa_t gpa, unsigned size, ui
 int platform_msr_read(struct platform *platform, uint32_t index, uint64_t *value) MUST_CHECK;
 int platform_msr_write(struct platform *platform, uint32_t index, uint64_t value) MUST_CHECK;
 
+/* CR8: the task priority class, 0 to 15. */
+uint8_t platform_read_cr8(const struct platform *platform);
+void platform_write_cr8(struct platform *platform, uint8_t value);
+
 /* Guest time at which platform_step must be called again, TIME_NEVER when idle. */
 uint64_t platform_deadline_ns(struct platform *platform);
 /* Lets all timers that are due fire, and takes console input that waits. */
@@ -58,6 +67,8 @@ void platform_step(struct platform *platform);
 bool platform_irq_pending(const struct platform *platform);
 /* Acknowledges it: the vector, or -1 when it went away (spurious). */
 int platform_irq_acknowledge(struct platform *platform);
+/* The operator's NMI button: LINT1, unless the guest masked NMIs at port 0x70. */
+void platform_nmi_raise(struct platform *platform);
 /* NMI raised (LINT1, IPI); taken by the caller, once. */
 bool platform_nmi_take(struct platform *platform);
 /* INIT by the guest to itself: the vCPU restarts as after INIT. */
@@ -76,5 +87,15 @@ size_t platform_console_input(struct platform *platform, const void *bytes, size
 /* Values that CPUID must agree with: APIC ID and whether APIC_BASE.EN is set. */
 uint32_t platform_apic_id(const struct platform *platform);
 bool platform_apic_enabled(const struct platform *platform);
+
+/*
+ * The state of all devices as bytes: records of fixed-width structs, each with
+ * its device's name, version and size; `state` is aligned to 8 bytes. Input that
+ * waits is not in it.
+ */
+size_t platform_state_size(const struct platform *platform);
+void platform_save(const struct platform *platform, void *state);
+/* 0, or -EINVAL with nothing changed when any of it is not a state of dyad-1. */
+int platform_load(struct platform *platform, const void *state, size_t size) MUST_CHECK;
 
 #endif
