@@ -29,20 +29,6 @@ def disk(efi, tmp_path_factory):
     return folder / "disk"
 
 
-def processes_of(disk):
-    """A descriptor for each process that was given files beside `disk`; readable at its end."""
-    return [os.pidfd_open(int(pid)) for pid in filter(str.isdigit, os.listdir("/proc"))
-            if str(disk.parent).encode() in command_line(pid)]
-
-
-def command_line(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
 def test_the_same_input_gives_the_same_image(disk, tmp_path):
     (tmp_path / "conf").write_text("[host]\nname = alpha\n")
     done = lab("image", tmp_path / "conf", tmp_path / "again", env=dict(os.environ, TZ="Asia/Tokyo"))
@@ -97,16 +83,16 @@ def test_the_terminal_is_raw_and_restored(disk):
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGKILL))
 def test_no_emulator_outlives_the_lab(disk, number):
-    logs = disk.parent / f"logs{number}"
-    child = pexpect.spawn(LAB, ["run", str(disk), "--log-dir", str(logs)], timeout=300)
+    child = pexpect.spawn(LAB, ["run", str(disk)], timeout=300)
     child.expect("dyad> ")
-    processes = processes_of(disk)
-    assert len(processes) == 2
+    with open(f"/proc/{child.pid}/task/{child.pid}/children") as file:
+        emulators = [os.pidfd_open(int(pid)) for pid in file.read().split()]
+    assert len(emulators) == 1
     child.kill(number)
     child.wait()
-    for process in processes:
-        assert select.select([process], [], [], 60)[0]
-        os.close(process)
+    for emulator in emulators:
+        assert select.select([emulator], [], [], 60)[0]
+        os.close(emulator)
 
 
 def test_an_image_serves_several_labs_at_once(disk):
