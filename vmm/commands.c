@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/page.h"
-#include "vmm/vm.h"
+#include "vmm/exit.h"
 
 static struct host_facts host;
 

@@ -4,17 +4,13 @@
  */
 #include "vmm/exit.h"
 
-#include <string.h>
-
-#include "base/log.h"
-#include "vmm/decode.h"
-#include "vmm/emulate.h"
+#include "vmm/access.h"
 #include "vmm/platform_state.h"
-#include "vmm/walk.h"
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13
-#define VECTOR_PF 14
+
+#define KVM_ENOSYS 1000 /* Linux include/uapi/linux/kvm_para.h */
 
 const char *exit_reason_name(enum exit_reason reason)
 {
@@ -150,4 +146,98 @@ static enum exit_action handle_cr8(struct vm *vm, const struct exit *exit)
 	}
 	lapic_set_tpr(&vm->platform->lapic[0], (uint8_t)value);
 	return EXIT_ADVANCE;
+}
+
+static enum exit_action stop_at_hole(struct vm *vm, const char *what, gpa_t gpa)
+{
+	vm_end(vm, ENDING_CRASH, "%s at 0x%lx, where there is no memory", what, gpa.v);
+	return EXIT_ENDED;
+}
+
+/*
+ * Nothing at gpa that the CPU may use: a device, or a hole. Data at a hole is
+ * all ones, as on a bus that nobody drives; code, page tables or an interrupted
+ * delivery's stack there are the end.
+ */
+static enum exit_action handle_memory(struct vm *vm, const struct exit *exit)
+{
+	if (exit->memory.fetch) {
+		return stop_at_hole(vm, "it jumped to code", exit->memory.gpa);
+	}
+	if (exit->memory.delivery) {
+		return stop_at_hole(vm, "it delivered an interrupt with a table or stack",
+				    exit->memory.gpa);
+	}
+	if (exit->memory.page_walk) {
+		return stop_at_hole(vm, "its page tables are", exit->memory.gpa);
+	}
+	return machine_event(vm, access_emulate(vm, exit));
+}
+
+static enum exit_action dispatch(struct vm *vm, const struct exit *exit)
+{
+	switch (exit->reason) {
+	case EXIT_NONE:
+		return EXIT_RESUME;
+	case EXIT_DEADLINE:
+		return EXIT_YIELD;
+	case EXIT_IRQ_WINDOW:
+		vcpu_want_irq_window(vm->vcpu, false);
+		vcpu_want_nmi_window(vm->vcpu, false);
+		return EXIT_RESUME;
+	case EXIT_CPUID:
+		return handle_cpuid(vm);
+	case EXIT_HLT:
+		return handle_hlt(vm);
+	case EXIT_HYPERCALL:
+		/* KVM's answer for a call that it does not know. */
+		vcpu_gpr(vm->vcpu)[GPR_RAX] = (uint64_t)-KVM_ENOSYS;
+		return EXIT_ADVANCE;
+	case EXIT_IO:
+		return exit->io.string ? machine_event(vm, access_emulate_string_io(vm, exit)) :
+					 handle_io(vm, exit);
+	case EXIT_MSR_READ:
+		return handle_msr_read(vm);
+	case EXIT_MSR_WRITE:
+		return handle_msr_write(vm);
+	case EXIT_MEMORY:
+		return handle_memory(vm, exit);
+	case EXIT_CR8:
+		return handle_cr8(vm, exit);
+	case EXIT_CACHE:
+		return EXIT_ADVANCE;
+	case EXIT_UNDEFINED:
+		return EXIT_INJECT_UD;
+	case EXIT_FORBIDDEN:
+		return EXIT_INJECT_GP;
+	case EXIT_TRIPLE_FAULT:
+		vm_end(vm, ENDING_CRASH, "triple fault");
+		return EXIT_ENDED;
+	case EXIT_FATAL:
+	case EXIT_REASON_COUNT:
+		break;
+	}
+	vm_end(vm, ENDING_CRASH, "%s", exit->why);
+	return EXIT_ENDED;
+}
+
+bool exit_handle(struct vm *vm, struct exit *exit)
+{
+	switch (dispatch(vm, exit)) {
+	case EXIT_RESUME:
+		return true;
+	case EXIT_ADVANCE:
+		vcpu_advance(vm->vcpu, exit->length);
+		return true;
+	case EXIT_INJECT_UD:
+		vcpu_inject_exception(vm->vcpu, VECTOR_UD, false, 0);
+		return true;
+	case EXIT_INJECT_GP:
+		vcpu_inject_exception(vm->vcpu, VECTOR_GP, true, 0);
+		return true;
+	case EXIT_YIELD:
+	case EXIT_ENDED:
+		break;
+	}
+	return false;
 }

@@ -13,12 +13,13 @@
 enum exit_action {
 	EXIT_RESUME, /* enter again, at the same instruction */
 	EXIT_ADVANCE, /* enter again, behind it */
-	EXIT_HALT, /* behind it, and wait for an interrupt */
 	EXIT_INJECT_UD,
 	EXIT_INJECT_GP,
 	EXIT_YIELD, /* to the CPU's loop: the deadline has come */
 	EXIT_ENDED, /* the guest is no more */
 };
+
+const char *exit_reason_name(enum exit_reason reason);
 
 /* Deals with one exit; true when the guest may be entered again at once. */
 bool exit_handle(struct vm *vm, struct exit *exit);

@@ -243,8 +243,6 @@ struct exit {
 	};
 };
 
-const char *exit_reason_name(enum exit_reason reason);
-
 /* What a guest's CPU may use beyond CPUID's word: set once, before it runs. */
 struct vcpu_limits {
 	uint64_t cr4; /* CR4 bits that the guest may set */

@@ -269,30 +269,6 @@ void fake_cpuid_set(uint32_t leaf, uint32_t subleaf, struct cpuid value)
 	fake.cpuid_count = MAX(fake.cpuid_count, i + 1);
 }
 
-const char *exit_reason_name(enum exit_reason reason)
-{
-	static const char *const names[EXIT_REASON_COUNT] = {
-		[EXIT_NONE] = "none",
-		[EXIT_DEADLINE] = "deadline",
-		[EXIT_IRQ_WINDOW] = "irq-window",
-		[EXIT_CPUID] = "cpuid",
-		[EXIT_HLT] = "hlt",
-		[EXIT_HYPERCALL] = "hypercall",
-		[EXIT_IO] = "io",
-		[EXIT_MSR_READ] = "msr-read",
-		[EXIT_MSR_WRITE] = "msr-write",
-		[EXIT_MEMORY] = "memory",
-		[EXIT_CR8] = "cr8",
-		[EXIT_CACHE] = "cache",
-		[EXIT_UNDEFINED] = "undefined",
-		[EXIT_FORBIDDEN] = "forbidden",
-		[EXIT_TRIPLE_FAULT] = "triple-fault",
-		[EXIT_FATAL] = "fatal",
-	};
-
-	return names[reason];
-}
-
 /* ---- Virtual CPUs ----------------------------------------------------- */
 
 /* SDM 3, table 10-1. */
@@ -594,4 +570,28 @@ void vcpu_dump(struct vcpu *vcpu)
 {
 	vcpu->dump_count++;
 	log_error("rip 0x%llx", (unsigned long long)vcpu->state.rip);
+}
+
+size_t vcpu_size(void)
+{
+	return sizeof(struct vcpu);
+}
+
+void vcpu_get_cpuid_state(struct vcpu *vcpu, uint64_t *cr4, uint64_t *xcr0)
+{
+	*cr4 = vcpu->state.cr4;
+	*xcr0 = vcpu->state.xcr0;
+}
+
+uint64_t wall_clock_s(void)
+{
+	return FAKE_WALL_CLOCK_START_S + fake.now_ns / 1000000000;
+}
+
+void s2_entry_store(s2_entry_t *entry, s2_entry_t value)
+{
+	*entry = value;
+	if (fake.entry_stored != NULL) {
+		fake.entry_stored(entry);
+	}
 }

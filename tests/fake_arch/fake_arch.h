@@ -17,6 +17,9 @@
 /* Physical memory is one arena of this size; only what is touched costs. */
 #define FAKE_MEMORY_SIZE (4 * GIB)
 
+/* The wall clock when the fake's clock is 0. */
+#define FAKE_WALL_CLOCK_START_S UINT64_C(1700000000)
+
 #define FAKE_VCPU_MAX 64
 #define FAKE_SCRIPT_MAX 256
 #define FAKE_EVENT_MAX 256
@@ -89,6 +92,9 @@ struct fake_arch {
 	void (*io_write)(uint16_t port, unsigned size, uint32_t value);
 	struct fake_io io[FAKE_IO_MAX];
 	unsigned io_count; /* goes on counting when the record is full */
+
+	/* After each store to a second-stage entry: what a walker could see now. */
+	void (*entry_stored)(s2_entry_t *entry);
 
 	const char *virt_missing[8]; /* the first NULL: guests can run */
 
