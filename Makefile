@@ -32,7 +32,7 @@ $(O)/dyad.efi:
 # ---- Sources ---------------------------------------------------------------
 
 layers := base arch/x86_64 vmm vmm/* drivers console
-hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S) boot/main.c))
+hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S) boot/main.c boot/volume.c))
 efi_sources := $(sort $(wildcard boot/efi_*.c) vmm/config.c boot/efi_image.S)
 
 # What is pure in arch is tested natively too, beside the fake of the rest.
@@ -196,7 +196,7 @@ demo: $(O)/dyad.efi ## the same by itself: ends when the guest's shell has answe
 test: $(O)/dyad.efi ## all tests
 	+tools/run-tests "$(MAKE) check" "$(MAKE) fuzz-short" "$(MAKE) e2e"
 
-checks := format headers layers words vectors clang reproducible
+checks := format headers layers words vectors tools clang reproducible
 check: $(O)/dyad.elf $(unit_tests) ## the fast ones: style, layers, unit tests, a second compiler
 	+tools/run-tests $(checks:%="$(MAKE) check-%") "$(MAKE) unit"
 
@@ -254,6 +254,9 @@ check-words:
 # A guest's vector registers stay in place while the hypervisor runs.
 check-vectors: $(O)/dyad.elf
 	! objdump -d --no-show-raw-insn $< | grep -E '%([xyz]?mm[0-9]|st)'
+
+check-tools:
+	$(PYTHON) -m pytest -q -rs tests/tools
 
 check-clang:
 	$(MAKE) CC=clang O=$(O)/clang

@@ -361,6 +361,27 @@ static void test_every_prefix(void **state)
 	}
 }
 
+/* The example in the manual is a configuration without a mistake. */
+static void test_documented_example(void **state)
+{
+	static char manual[65536];
+	FILE *file = fopen("docs/configuration.md", "r");
+	const char *start, *end;
+
+	(void)state;
+	assert_non_null(file);
+	manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
+	fclose(file);
+	start = strstr(manual, "```ini\n");
+	assert_non_null(start);
+	start = strchr(start, '\n');
+	end = strstr(start, "```");
+	assert_non_null(end);
+	parse_size(start, (size_t)(end - start));
+	assert_int_equal(reports.count, 0);
+	assert_int_equal(config.guest_count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_every_prefix),
+		cmocka_unit_test(test_documented_example),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
