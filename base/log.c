@@ -50,7 +50,7 @@ static void clean_text(char *text)
 	}
 }
 
-static void format_line(struct log_line *line, const char *format, va_list args)
+static PRINTF_LIKE(2, 0) void format_line(struct log_line *line, const char *format, va_list args)
 {
 	static const char cut[] = "...";
 	int length = vsnprintf(line->text, sizeof(line->text), format, args);

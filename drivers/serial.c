@@ -198,6 +198,9 @@ int serial_enable_interrupts(struct serial *serial)
 	if (!serial->present) {
 		return -ENODEV;
 	}
+	if (serial->interrupts) {
+		return 0;
+	}
 	int error = irq_register(serial->irq, handle_interrupt, serial);
 	if (error) {
 		return error;
