@@ -20,7 +20,7 @@
 
 enum boot_memory_kind {
 	BOOT_MEMORY_FREE, /* conventional, loader and boot-services memory */
-	BOOT_MEMORY_KEPT, /* RAM that must stay: hypervisor image, modules, ACPI */
+	BOOT_MEMORY_KEPT, /* RAM that must stay: hypervisor image, loader's tables, modules, ACPI */
 	BOOT_MEMORY_RUNTIME, /* RAM of the firmware's runtime services */
 };
 
@@ -60,7 +60,7 @@ struct boot_info {
 	/* The hypervisor's image: where its first byte of virtual memory lies. */
 	hpa_t image_base;
 	uint64_t image_size;
-	/* One free page below 1 MiB for the start of the other CPUs. */
+	/* One page below 1 MiB for the start of the other CPUs; 0 if there was none. */
 	hpa_t trampoline;
 
 	/* EFI_RUNTIME_SERVICES table (physical), for ResetSystem; 0 if absent. */

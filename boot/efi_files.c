@@ -93,7 +93,7 @@ static void read_modules(EFI_FILE_HANDLE volume, struct boot_info *info)
 static void report_mistake(void *context, unsigned line, const char *text)
 {
 	(void)context;
-	print_screen("dyad.conf:%u: %s\n", line, text);
+	print_to(PRINT_SCREEN, "dyad.conf:%u: %s\n", line, text);
 }
 
 /* `name` ends at a space: behind it are a multiboot module's arguments. */

@@ -34,12 +34,10 @@ static inline uint64_t efi_tsc(void)
 
 /* efi_print.c: %s, %u, %lu, %x, %lx; a line feed ends the line. */
 void print_init(void);
-/* To the screen and to COM1. */
-void print(const char *format, ...) PRINTF_LIKE(1, 2);
-/* To the screen only: what the hypervisor says again on COM1. */
-void print_screen(const char *format, ...) PRINTF_LIKE(1, 2);
-/* To COM1 only: the firmware is gone. */
-void print_serial(const char *format, ...) PRINTF_LIKE(1, 2);
+void print_to(unsigned outputs, const char *format, ...) PRINTF_LIKE(2, 3);
+#define PRINT_SCREEN 1u /* not after the end of boot services */
+#define PRINT_SERIAL 2u /* COM1 */
+#define print(...) print_to(PRINT_SCREEN | PRINT_SERIAL, __VA_ARGS__)
 const char *status_text(EFI_STATUS status);
 
 /* efi_files.c: dyad.conf and the files that it names, from the loader's own volume. */

@@ -91,12 +91,14 @@ int memory_exit_boot_services(EFI_HANDLE image, struct boot_info *info)
 		}
 	}
 	if (EFI_ERROR(status)) {
-		print_serial("Dyad: cannot leave boot services: %s\n", status_text(status));
+		print_to(PRINT_SERIAL, "Dyad: cannot leave boot services: %s\n",
+			 status_text(status));
 		return -EIO;
 	}
 	if (!convert_map(&map, info)) {
-		print_serial("Dyad: the memory map has more than %u ranges; the rest is not used\n",
-			     BOOT_MEMORY_MAX);
+		print_to(PRINT_SERIAL,
+			 "Dyad: the memory map has more than %u ranges; the rest is not used\n",
+			 BOOT_MEMORY_MAX);
 	}
 	return 0;
 }

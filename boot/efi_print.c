@@ -49,7 +49,7 @@ void print_init(void)
 	start_serial();
 }
 
-void print(const char *format, ...)
+void print_to(unsigned outputs, const char *format, ...)
 {
 	struct line line;
 	va_list arguments;
@@ -57,30 +57,12 @@ void print(const char *format, ...)
 	va_start(arguments, format);
 	format_line(&line, format, arguments);
 	va_end(arguments);
-	write_screens(&line);
-	write_serial(&line);
-}
-
-void print_screen(const char *format, ...)
-{
-	struct line line;
-	va_list arguments;
-
-	va_start(arguments, format);
-	format_line(&line, format, arguments);
-	va_end(arguments);
-	write_screens(&line);
-}
-
-void print_serial(const char *format, ...)
-{
-	struct line line;
-	va_list arguments;
-
-	va_start(arguments, format);
-	format_line(&line, format, arguments);
-	va_end(arguments);
-	write_serial(&line);
+	if ((outputs & PRINT_SCREEN) != 0) {
+		write_screens(&line);
+	}
+	if ((outputs & PRINT_SERIAL) != 0) {
+		write_serial(&line);
+	}
 }
 
 const char *status_text(EFI_STATUS status)
@@ -149,7 +131,7 @@ static bool is_serial(EFI_DEVICE_PATH *path)
 
 static void write_screens(const struct line *line)
 {
-	CHAR16 text[LINE_MAX + 2];
+	CHAR16 text[2 * LINE_MAX + 1]; /* each may be a line feed, which takes two */
 	size_t length = 0;
 
 	if (screen_count == 0) {
@@ -221,7 +203,7 @@ static void write_serial(const struct line *line)
 
 static void add_character(struct line *line, char character)
 {
-	if (line->length < LINE_MAX / 2) { /* a line feed takes two on the screen */
+	if (line->length < LINE_MAX) {
 		line->text[line->length++] = character;
 	}
 }
