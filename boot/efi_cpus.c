@@ -47,7 +47,7 @@ void cpus_find(struct boot_info *info)
 	if (!EFI_ERROR(FIRMWARE(efi_table->BootServices->LocateProtocol(&mp_guid, NULL, &mp)))) {
 		list_cpus(mp, info);
 	}
-	print("Dyad: ACPI %s, %lu CPUs by MP Services\n", info->rsdp.v ? "present" : "absent",
+	print("Dyad: ACPI %s; CPUs by MP Services: %lu\n", info->rsdp.v ? "present" : "absent",
 	      info->cpu_count);
 	if (info->rsdp.v == 0 && info->cpu_count == 0) {
 		print("Dyad: the firmware names no CPUs; only the boot CPU will be used\n");
