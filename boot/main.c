@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hypervisor's start: the list of what is initialised, in order.
+ * The hypervisor's start: all that is initialised, in order. The loader
+ * (boot/efi_main.c) enters here by way of arch/x86_64/entry.S.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/descriptors.h"
@@ -13,54 +11,56 @@
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/machine.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/panic.h"
 #include "arch/x86_64/power.h"
 #include "arch/x86_64/ram.h"
 #include "arch/x86_64/smp.h"
 #include "arch/x86_64/time.h"
+#include "arch/x86_64/vmx.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "boot/boot_info.h"
+#include "boot/version.h"
+#include "boot/volume.h"
+#include "console/console.h"
 #include "drivers/serial.h"
+#include "vmm/commands.h"
+#include "vmm/sched.h"
+#include "vmm/vm.h"
 
 _Noreturn void boot_main(struct boot_info *info);
 
 static struct serial com1;
 
-/* Until the console runs, each line goes out at once. */
-static void print_line(const struct log_line *line)
-{
-	char text[LOG_LINE_MAX + 64];
-	int length = snprintf(text, sizeof(text), "[%5lu.%06lu] %s%s%s\r\n",
-			      line->time_ns / 1000000000, line->time_ns / 1000 % 1000000,
-			      line->level < LOG_INFO ? log_level_name(line->level) : "",
-			      line->level < LOG_INFO ? ": " : "", line->text);
+/* What CPU 0 does beside its guests, in this order, at each turn. */
+static service_fn *const services[] = { console_step, NULL };
 
-	serial_write_polled(&com1, text, (size_t)length);
-}
-
-static void log_start(void)
+/* From here on there is a log that someone sees. */
+static void start_log(void)
 {
-	/* Without a UART the lines stay in the log. */
-	if (serial_init(&com1, SERIAL_COM1_BASE, SERIAL_COM1_IRQ) == 0) {
-		log_set_immediate(print_line);
+	if (serial_init(&com1, SERIAL_COM1_BASE, SERIAL_COM1_IRQ) != 0) {
+		log_warn("COM1: no UART answers at 0x%x; the console has no line", SERIAL_COM1_BASE);
 	}
-	log_info("Dyad starts");
+	console_init(&com1);
 }
 
 /* This CPU's own tables, then the memory of the machine. */
 static void start_boot_cpu(const struct boot_info *info)
 {
+	hpa_t low_page;
+
 	idt_init();
 	descriptors_load(&boot_cpu);
 	features_init();
-	hpa_t low_page = ram_init(info);
+	low_page = ram_init(info);
 	features_enable_cpu();
 	paging_init(info, low_page);
 	paging_load();
 	ram_add_high(info);
 }
 
+/* Clocks, interrupts, and the other CPUs, which wait for smp_release. */
 static void start_machine(const struct boot_info *info)
 {
 	machine_init(info);
@@ -72,26 +72,70 @@ static void start_machine(const struct boot_info *info)
 	smp_init_boot_cpu();
 	ioapic_init();
 	smp_start(info->trampoline);
+}
+
+/* VT-x, or state no-virt and the reasons. */
+static void start_virtualisation(void)
+{
 	gate_init();
-	for (unsigned i = 0; virt_missing(i); i++) {
-		log_warn("no guests: %s", virt_missing(i));
+	for (unsigned i = 0; virt_missing(i) != NULL; i++) {
+		log_warn("no-virt: %s", virt_missing(i));
 	}
+	if (virt_available() && vmx_init() != 0) {
+		panic("no memory for the VMX bitmaps");
+	}
+}
+
+static void start_guests(const struct boot_info *info)
+{
+	const struct vm_image *images;
+	unsigned image_count;
+
+	volume_init(info);
+	panic_reboot_s = volume_config()->panic_reboot_s;
+	images = volume_images(&image_count);
+	vm_init(volume_config(), images, image_count);
+}
+
+static void start_console(const struct boot_info *info)
+{
+	struct host_facts facts = {
+		.name = volume_config()->host_name,
+		.image = info->image_size,
+		.files = volume_size(),
+		.firmware_ticks = info->tsc_in_firmware,
+	};
+	struct console_host host = { .version = DYAD_VERSION, .name = facts.name };
+
+	for (uint64_t i = 0; i < info->memory_count; i++) {
+		host.memory += info->memory[i].size;
+	}
+	facts.ram = host.memory;
+	facts.boot_ticks = tsc_now() - info->tsc_loader_start;
+	commands_init(&facts);
+	console_add(vmm_commands, vmm_command_count);
+	console_start(&host);
 }
 
 void boot_main(struct boot_info *info)
 {
-	log_start();
+	start_log();
 	CHECK(info->magic == BOOT_INFO_MAGIC);
 	start_boot_cpu(info);
 	start_machine(info);
+	start_virtualisation();
+	start_guests(info);
+	start_console(info);
+	sched_init(services);
 	smp_release();
 	cpu_main(0);
 }
 
+/* Every CPU's life, once all of the above is done. */
 void cpu_main(unsigned cpu)
 {
-	log_info("CPU %u waits for work", cpu);
-	for (;;) {
-		cpu_idle(TIME_NEVER);
+	if (virt_available() && vmx_enable_cpu() != 0) {
+		panic("CPU %u does not enter VMX operation", cpu);
 	}
+	sched_loop();
 }

@@ -12,6 +12,6 @@
 enum exit_action access_emulate(struct vm *vm, const struct exit *exit);
 
 /* EXIT_IO by INS or OUTS. */
-enum exit_action access_emulate_string_io(struct vm *vm, const struct exit *exit);
+enum exit_action access_emulate_string_io(struct vm *vm);
 
 #endif

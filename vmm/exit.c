@@ -194,7 +194,7 @@ static enum exit_action dispatch(struct vm *vm, const struct exit *exit)
 		vcpu_gpr(vm->vcpu)[GPR_RAX] = (uint64_t)-KVM_ENOSYS;
 		return EXIT_ADVANCE;
 	case EXIT_IO:
-		return exit->io.string ? machine_event(vm, access_emulate_string_io(vm, exit)) :
+		return exit->io.string ? machine_event(vm, access_emulate_string_io(vm)) :
 					 handle_io(vm, exit);
 	case EXIT_MSR_READ:
 		return handle_msr_read(vm);

@@ -283,6 +283,8 @@ void vcpu_park(struct vcpu *vcpu);
 uint64_t *vcpu_gpr(struct vcpu *vcpu);
 uint64_t vcpu_get_rsp(struct vcpu *vcpu);
 void vcpu_set_rsp(struct vcpu *vcpu, uint64_t rsp);
+void vcpu_set_rflags(struct vcpu *vcpu, uint64_t rflags);
+struct vcpu_segment vcpu_get_segment(struct vcpu *vcpu, enum segment segment);
 /* The address of a page fault that is injected. */
 void vcpu_set_cr2(struct vcpu *vcpu, uint64_t cr2);
 

@@ -240,7 +240,7 @@ static void parked_save(struct vcpu *vcpu)
 		.tsc_aux = msr_read(MSR_TSC_AUX),
 	};
 	/* XSAVE writes what XCR0 names: all of it, whatever the guest chose. */
-	xcr0_write(fpu_components());
+	xcr0_write(fpu_features());
 	fpu_save(vcpu->fpu);
 }
 
@@ -341,6 +341,18 @@ static void set_segment(unsigned index, const struct vcpu_segment *segment)
 	vmcs_write(VMCS_GUEST_ES_LIMIT + 2 * index, segment->limit);
 	vmcs_write(VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * index, segment->attributes);
 	vmcs_write(VMCS_GUEST_ES_SELECTOR + 2 * index, segment->selector);
+}
+
+void vcpu_set_rflags(struct vcpu *vcpu, uint64_t rflags)
+{
+	ensure_loaded(vcpu);
+	vmcs_write(VMCS_GUEST_RFLAGS, rflags);
+}
+
+struct vcpu_segment vcpu_get_segment(struct vcpu *vcpu, enum segment segment)
+{
+	ensure_loaded(vcpu);
+	return get_segment(segment);
 }
 
 void vcpu_get_mode(struct vcpu *vcpu, struct vcpu_mode *mode)

@@ -595,3 +595,13 @@ void s2_entry_store(s2_entry_t *entry, s2_entry_t value)
 		fake.entry_stored(entry);
 	}
 }
+
+void vcpu_set_rflags(struct vcpu *vcpu, uint64_t rflags)
+{
+	vcpu->state.rflags = rflags;
+}
+
+struct vcpu_segment vcpu_get_segment(struct vcpu *vcpu, enum segment segment)
+{
+	return vcpu->state.segment[segment];
+}
