@@ -57,6 +57,7 @@ static struct {
 	uint8_t typed[TYPED_SIZE];
 	size_t typed_count;
 	uint64_t typed_lost, typed_lost_report_ns;
+	bool typed_waits; /* the driver has more */
 
 	enum log_level level; /* up to this one log lines are shown */
 	uint64_t log_sequence; /* of the next one to look at */
@@ -370,9 +371,10 @@ static void take_input(void)
 
 		/* The line editor will come to it: the driver keeps the rest so long. */
 		if (full && !console.target && !console.dumping) {
-			return;
+			break;
 		}
 		if (serial_read(console.serial, &byte, 1) == 0) {
+			console.typed_waits = false;
 			return;
 		}
 		if (console.target && byte == KEY_LEAVE) {
@@ -386,6 +388,7 @@ static void take_input(void)
 			console.typed[console.typed_count++] = byte;
 		}
 	}
+	console.typed_waits = true;
 }
 
 static void tell_input_lost(uint64_t now_ns)
@@ -424,6 +427,11 @@ static bool prompt_is_due(void)
 /* Something can be done without waiting for the line, a key or a guest. */
 static bool more_to_do(void)
 {
+	bool takes_input = console.target || console.dumping || console.typed_count < TYPED_SIZE;
+
+	if (console.typed_waits && takes_input) {
+		return true;
+	}
 	if (console.dumping) {
 		return output_is_short();
 	}
