@@ -2,10 +2,10 @@
 /* The table of forms.h, and form_run. */
 #include "tests/guests/lib/forms.h"
 
-#define T FORM_TARGET
+	.set T, FORM_TARGET
 
 	/* One entry: its text, and its code between a jump in and a jump out. */
-	.macro form kind, flags, code:vararg
+	.macro form kind, flags, code
 	.pushsection .rodata.form_text, "a"
 8:	.string "\code"
 	.popsection
@@ -16,23 +16,23 @@
 	jmp form_done
 	.endm
 
-	.macro word code:vararg
-	form FORM_WORD, FORM_FLAGS_ALL, \code
+	.macro word code
+	form FORM_WORD, FORM_FLAGS_ALL, "\code"
 	.endm
-	.macro word_logic code:vararg
-	form FORM_WORD, FORM_FLAGS_LOGIC, \code
+	.macro word_logic code
+	form FORM_WORD, FORM_FLAGS_LOGIC, "\code"
 	.endm
-	.macro word_bit code:vararg
-	form FORM_WORD, FORM_FLAGS_BIT, \code
+	.macro word_bit code
+	form FORM_WORD, FORM_FLAGS_BIT, "\code"
 	.endm
-	.macro width code:vararg
-	form FORM_WIDTH, FORM_FLAGS_ALL, \code
+	.macro width code
+	form FORM_WIDTH, FORM_FLAGS_ALL, "\code"
 	.endm
-	.macro width_logic code:vararg
-	form FORM_WIDTH, FORM_FLAGS_LOGIC, \code
+	.macro width_logic code
+	form FORM_WIDTH, FORM_FLAGS_LOGIC, "\code"
 	.endm
-	.macro width_bit code:vararg
-	form FORM_WIDTH, FORM_FLAGS_BIT, \code
+	.macro width_bit code
+	form FORM_WIDTH, FORM_FLAGS_BIT, "\code"
 	.endm
 
 	.section .rodata.forms, "a"
@@ -44,205 +44,205 @@ forms:
 
 	/* Every register as data, from and to an absolute address. */
 	.irp r, eax, ecx, edx, ebx, esp, ebp, esi, edi, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d
-	word movl %\r, T
-	word movl T, %\r
+	word "movl %\r, T"
+	word "movl T, %\r"
 	.endr
 	.irp r, al, cl, dl, bl, ah, ch, dh, bh, spl, bpl, sil, dil, r8b, r9b, r12b, r15b
-	width movb %\r, T
-	width movb T, %\r
+	width "movb %\r, T"
+	width "movb T, %\r"
 	.endr
 	.irp r, ax, cx, dx, bx, sp, bp, si, di, r8w, r13w
-	width movw %\r, T
-	width movw T, %\r
+	width "movw %\r, T"
+	width "movw T, %\r"
 	.endr
 	.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r14
-	width movq %\r, T
-	width movq T, %\r
+	width "movq %\r, T"
+	width "movq T, %\r"
 	.endr
 
 	/* Every register as base, without and with both displacements. */
 	.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-	word mov $T, %\r; movl (%\r), %r9d
-	word mov $T, %\r; movl %r10d, (%\r)
-	word mov $T - 0x10, %\r; movl 0x10(%\r), %eax
-	word mov $T + 0x1000, %\r; movl %ecx, -0x1000(%\r)
+	word "mov $T, %\r; movl (%\r), %r9d"
+	word "mov $T, %\r; movl %r10d, (%\r)"
+	word "mov $T - 0x10, %\r; movl 0x10(%\r), %eax"
+	word "mov $T + 0x1000, %\r; movl %ecx, -0x1000(%\r)"
 	.endr
 
 	/* Every register as index, with each scale. */
 	.irp r, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-	word mov $0x10, %\r; movl T - 0x80(, %\r, 8), %r11d
+	word "mov $0x10, %\r; movl T - 0x80(, %\r, 8), %r11d"
 	.endr
-	word mov $T - 0x10, %rbx; mov $0x10, %ecx; movl %edx, (%rbx, %rcx)
-	word mov $T - 0x20, %rbx; mov $0x10, %ecx; movl %edx, (%rbx, %rcx, 2)
-	word mov $T - 0x44, %r13; mov $0x10, %r12d; movl 4(%r13, %r12, 4), %edx
-	word mov $T + 0x20, %rbp; mov $-4, %r9; movl %esi, (%rbp, %r9, 8)
-	word mov $T + 0x1000, %rsp; mov $-4, %rax; movl -0xff0(%rsp, %rax, 4), %edi
+	word "mov $T - 0x10, %rbx; mov $0x10, %ecx; movl %edx, (%rbx, %rcx)"
+	word "mov $T - 0x20, %rbx; mov $0x10, %ecx; movl %edx, (%rbx, %rcx, 2)"
+	word "mov $T - 0x44, %r13; mov $0x10, %r12d; movl 4(%r13, %r12, 4), %edx"
+	word "mov $T + 0x20, %rbp; mov $-4, %r9; movl %esi, (%rbp, %r9, 8)"
+	word "mov $T + 0x1000, %rsp; mov $-4, %rax; movl -0xff0(%rsp, %rax, 4), %edi"
 
 	/* Relative to RIP, by offset, with 32-bit addresses. */
-	word movl form_target(%rip), %eax
-	word movl %eax, form_target(%rip)
-	word movl $0x12345678, form_target(%rip)
-	word andl $0x7f, form_target(%rip)
-	word movabsl T, %eax
-	word movabsl %eax, T
-	width movabsb T, %al
-	width movabsb %al, T
-	width movabsw T, %ax
-	width movabsq T, %rax
-	width movabsq %rax, T
-	word movabs $0x7700000000 + T, %rbx; movl (%ebx), %eax
-	word movabs $0x7700000000 + T + 4, %rbx; movl %eax, -4(%ebx)
-	word movabs $0x77fffffff0, %rbx; movl T + 0x10(%ebx), %eax
+	word "movl form_target(%rip), %eax"
+	word "movl %eax, form_target(%rip)"
+	word "movl $0x12345678, form_target(%rip)"
+	word "andl $0x7f, form_target(%rip)"
+	word "movabsl T, %eax"
+	word "movabsl %eax, T"
+	width "movabsb T, %al"
+	width "movabsb %al, T"
+	width "movabsw T, %ax"
+	width "movabsq T, %rax"
+	width "movabsq %rax, T"
+	word "movabs $0x7700000000 + T, %rbx; movl (%ebx), %eax"
+	word "movabs $0x7700000000 + T + 4, %rbx; movl %eax, -4(%ebx)"
+	word "movabs $0x77fffffff0, %rbx; movl T + 0x10(%ebx), %eax"
 
 	/* Immediates. */
-	word movl $0, T
-	word movl $0x80000001, T
-	width movb $0x5a, T
-	width movw $0x5aa5, T
-	width movq $-2, T
-	width movq $0x12345678, T
+	word "movl $0, T"
+	word "movl $0x80000001, T"
+	width "movb $0x5a, T"
+	width "movw $0x5aa5, T"
+	width "movq $-2, T"
+	width "movq $0x12345678, T"
 
 	/* Zero and sign extension. */
-	width movzbl T, %eax
-	width movzbw T, %cx
-	width movzbq T, %r8
-	width movzwl T, %edx
-	width movzwq T, %r15
-	width movsbw T, %ax
-	width movsbl T, %ebx
-	width movsbq T, %rsi
-	width movswl T, %edi
-	width movswq T, %r9
-	word movslq T, %r10
+	width "movzbl T, %eax"
+	width "movzbw T, %cx"
+	width "movzbq T, %r8"
+	width "movzwl T, %edx"
+	width "movzwq T, %r15"
+	width "movsbw T, %ax"
+	width "movsbl T, %ebx"
+	width "movsbq T, %rsi"
+	width "movswl T, %edi"
+	width "movswq T, %r9"
+	word "movslq T, %r10"
 
 	/* Arithmetic: both directions, immediates of 8 and 32 bits, each width. */
 	.irp op, add, adc, sub, sbb, cmp
-	word \op\()l %ecx, T
-	word \op\()l T, %edx
-	word \op\()l $-3, T
-	word \op\()l $0x12345678, T
-	word stc; \op\()l %r9d, T
-	width \op\()b %ch, T
-	width \op\()b T, %dl
-	width \op\()b $0x7f, T
-	width \op\()w %r8w, T
-	width \op\()w $0x1234, T
-	width \op\()w $-1, T
-	width \op\()q %rsi, T
-	width \op\()q T, %rdi
-	width \op\()q $-1, T
-	width \op\()q $0x12345678, T
+	word "\op\()l %ecx, T"
+	word "\op\()l T, %edx"
+	word "\op\()l $-3, T"
+	word "\op\()l $0x12345678, T"
+	word "stc; \op\()l %r9d, T"
+	width "\op\()b %ch, T"
+	width "\op\()b T, %dl"
+	width "\op\()b $0x7f, T"
+	width "\op\()w %r8w, T"
+	width "\op\()w $0x1234, T"
+	width "\op\()w $-1, T"
+	width "\op\()q %rsi, T"
+	width "\op\()q T, %rdi"
+	width "\op\()q $-1, T"
+	width "\op\()q $0x12345678, T"
 	.endr
 	.irp op, and, or, xor
-	word_logic \op\()l %ecx, T
-	word_logic \op\()l T, %edx
-	word_logic \op\()l $-3, T
-	word_logic \op\()l $0x12345678, T
-	width_logic \op\()b %ch, T
-	width_logic \op\()b T, %dl
-	width_logic \op\()b $0x7f, T
-	width_logic \op\()w %r8w, T
-	width_logic \op\()w $0x1234, T
-	width_logic \op\()q %rsi, T
-	width_logic \op\()q T, %rdi
-	width_logic \op\()q $-3, T
+	word_logic "\op\()l %ecx, T"
+	word_logic "\op\()l T, %edx"
+	word_logic "\op\()l $-3, T"
+	word_logic "\op\()l $0x12345678, T"
+	width_logic "\op\()b %ch, T"
+	width_logic "\op\()b T, %dl"
+	width_logic "\op\()b $0x7f, T"
+	width_logic "\op\()w %r8w, T"
+	width_logic "\op\()w $0x1234, T"
+	width_logic "\op\()q %rsi, T"
+	width_logic "\op\()q T, %rdi"
+	width_logic "\op\()q $-3, T"
 	.endr
-	word_logic testl %ecx, T
-	word_logic testl $0x80000000, T
-	width_logic testb $0x80, T
-	width_logic testb %ah, T
-	width_logic testw $0x8000, T
-	width_logic testq %rdx, T
-	width_logic testq $-1, T
+	word_logic "testl %ecx, T"
+	word_logic "testl $0x80000000, T"
+	width_logic "testb $0x80, T"
+	width_logic "testb %ah, T"
+	width_logic "testw $0x8000, T"
+	width_logic "testq %rdx, T"
+	width_logic "testq $-1, T"
 
 	/* One operand. */
 	.irp op, inc, dec, not, neg
-	word \op\()l T
-	word stc; \op\()l T
-	word lock; \op\()l T
-	width \op\()b T
-	width \op\()w T
-	width \op\()q T
+	word "\op\()l T"
+	word "stc; \op\()l T"
+	word "lock; \op\()l T"
+	width "\op\()b T"
+	width "\op\()w T"
+	width "\op\()q T"
 	.endr
 
 	/* Locked, and exchanges; CMPXCHG fails, then matches. */
 	.irp op, add, adc, sub, sbb
-	word lock; \op\()l %ecx, T
-	word lock; \op\()l $1, T
+	word "lock; \op\()l %ecx, T"
+	word "lock; \op\()l $1, T"
 	.endr
 	.irp op, and, or, xor
-	word_logic lock; \op\()l %ecx, T
+	word_logic "lock; \op\()l %ecx, T"
 	.endr
-	word xchgl %r8d, T
-	width xchgb %ah, T
-	width xchgw %dx, T
-	width xchgq %r9, T
-	word cmpxchgl %ecx, T
-	word movl T, %eax; cmpxchgl %ecx, T
-	word movl T, %eax; lock; cmpxchgl %ecx, T
-	word lock; cmpxchgl %r10d, T
-	width cmpxchgb %dl, T
-	width movb T, %al; lock; cmpxchgb %dl, T
-	width movw T, %ax; cmpxchgw %dx, T
-	width movq T, %rax; lock; cmpxchgq %rdx, T
-	word xaddl %r11d, T
-	word lock; xaddl %edx, T
-	width xaddb %dh, T
-	width lock; xaddq %rdx, T
+	word "xchgl %r8d, T"
+	width "xchgb %ah, T"
+	width "xchgw %dx, T"
+	width "xchgq %r9, T"
+	word "cmpxchgl %ecx, T"
+	word "movl T, %eax; cmpxchgl %ecx, T"
+	word "movl T, %eax; lock; cmpxchgl %ecx, T"
+	word "lock; cmpxchgl %r10d, T"
+	width "cmpxchgb %dl, T"
+	width "movb T, %al; lock; cmpxchgb %dl, T"
+	width "movw T, %ax; cmpxchgw %dx, T"
+	width "movq T, %rax; lock; cmpxchgq %rdx, T"
+	word "xaddl %r11d, T"
+	word "lock; xaddl %edx, T"
+	width "xaddb %dh, T"
+	width "lock; xaddq %rdx, T"
 
 	/* Single bits; those by register reach beyond the operand. */
 	.irp op, bt, bts, btr, btc
-	word_bit \op\()l $31, T
-	word_bit mov $7, %ecx; \op\()l %ecx, T
-	width_bit \op\()w $3, T
-	width_bit \op\()q $63, T
-	width_bit mov $-40, %rcx; \op\()q %rcx, T
-	width_bit mov $100, %ecx; \op\()l %ecx, T
+	word_bit "\op\()l $31, T"
+	word_bit "mov $7, %ecx; \op\()l %ecx, T"
+	width_bit "\op\()w $3, T"
+	width_bit "\op\()q $63, T"
+	width_bit "mov $-40, %rcx; \op\()q %rcx, T"
+	width_bit "mov $100, %ecx; \op\()l %ecx, T"
 	.endr
-	word_bit lock; btsl $0, T
-	word_bit lock; btrl $0, T
-	word_bit lock; btcl $30, T
+	word_bit "lock; btsl $0, T"
+	word_bit "lock; btrl $0, T"
+	word_bit "lock; btcl $30, T"
 
 	/* String instructions: from and to RAM, forwards and backwards. */
-	word mov $T, %rsi; mov $form_scratch, %rdi; movsl
-	word mov $form_scratch, %rsi; mov $T, %rdi; movsl
-	word mov $T, %rdi; stosl
-	word mov $T, %rsi; lodsl
-	word mov $T, %rdi; scasl
-	word mov $T, %rsi; mov $form_scratch, %rdi; cmpsl
-	word mov $form_scratch, %rsi; mov $T, %rdi; cmpsl
-	word mov $T, %rdi; mov $1, %ecx; rep stosl
-	word mov $T, %rdi; xor %ecx, %ecx; rep stosl
-	width mov $T, %rsi; mov $form_scratch, %rdi; movsb
-	width mov $T, %rsi; mov $form_scratch, %rdi; mov $5, %ecx; rep movsb
-	width mov $form_scratch, %rsi; mov $T, %rdi; mov $3, %ecx; rep movsq
-	width mov $T, %rsi; mov $T + 0x40, %rdi; mov $4, %ecx; rep movsl
-	width std; mov $T + 8, %rsi; mov $form_scratch + 16, %rdi; mov $3, %ecx; rep movsl
-	width mov $T, %rdi; mov $9, %ecx; rep stosb
-	width std; mov $T, %rdi; mov $4, %ecx; rep stosw
-	width mov $T, %rdi; mov $4, %ecx; rep stosq
-	width mov $T, %rsi; mov $3, %ecx; rep lodsw
-	width mov $T, %rsi; lodsq
-	width mov $T, %rdi; scasb
-	width mov $T, %rdi; mov $6, %ecx; repe scasb
-	width mov $T, %rdi; mov $6, %ecx; repne scasw
-	width mov $T, %rsi; mov $T + 8, %rdi; mov $4, %ecx; repe cmpsl
-	width mov $T, %rsi; mov $form_scratch, %rdi; mov $4, %ecx; repne cmpsb
-	width movabs $0x7700000000 + T, %rdi; mov $2, %ecx; addr32 rep stosl
-	width mov $0x1234, %edx; mov $T, %rdi; insb
-	width mov $0x1234, %edx; mov $T, %rdi; mov $3, %ecx; rep insl
-	width mov $0x1234, %edx; mov $T, %rsi; outsw
-	width mov $0x1234, %edx; mov $T, %rsi; mov $5, %ecx; rep outsb
+	word "mov $T, %rsi; mov $form_scratch, %rdi; movsl"
+	word "mov $form_scratch, %rsi; mov $T, %rdi; movsl"
+	word "mov $T, %rdi; stosl"
+	word "mov $T, %rsi; lodsl"
+	word "mov $T, %rdi; scasl"
+	word "mov $T, %rsi; mov $form_scratch, %rdi; cmpsl"
+	word "mov $form_scratch, %rsi; mov $T, %rdi; cmpsl"
+	word "mov $T, %rdi; mov $1, %ecx; rep stosl"
+	word "mov $T, %rdi; xor %ecx, %ecx; rep stosl"
+	width "mov $T, %rsi; mov $form_scratch, %rdi; movsb"
+	width "mov $T, %rsi; mov $form_scratch, %rdi; mov $5, %ecx; rep movsb"
+	width "mov $form_scratch, %rsi; mov $T, %rdi; mov $3, %ecx; rep movsq"
+	width "mov $T, %rsi; mov $T + 0x40, %rdi; mov $4, %ecx; rep movsl"
+	width "std; mov $T + 8, %rsi; mov $form_scratch + 16, %rdi; mov $3, %ecx; rep movsl"
+	width "mov $T, %rdi; mov $9, %ecx; rep stosb"
+	width "std; mov $T, %rdi; mov $4, %ecx; rep stosw"
+	width "mov $T, %rdi; mov $4, %ecx; rep stosq"
+	width "mov $T, %rsi; mov $3, %ecx; rep lodsw"
+	width "mov $T, %rsi; lodsq"
+	width "mov $T, %rdi; scasb"
+	width "mov $T, %rdi; mov $6, %ecx; repe scasb"
+	width "mov $T, %rdi; mov $6, %ecx; repne scasw"
+	width "mov $T, %rsi; mov $T + 8, %rdi; mov $4, %ecx; repe cmpsl"
+	width "mov $T, %rsi; mov $form_scratch, %rdi; mov $4, %ecx; repne cmpsb"
+	width "movabs $0x7700000000 + T, %rdi; mov $2, %ecx; addr32 rep stosl"
+	width "mov $0x1234, %edx; mov $T, %rdi; insb"
+	width "mov $0x1234, %edx; mov $T, %rdi; mov $3, %ecx; rep insl"
+	width "mov $0x1234, %edx; mov $T, %rsi; outsw"
+	width "mov $0x1234, %edx; mov $T, %rsi; mov $5, %ecx; rep outsb"
 
 	/* The stack, and operands of it. */
-	width mov $form_scratch + 32, %rsp; pushq T
-	width mov $form_scratch + 32, %rsp; popq T
-	width mov $T + 8, %rsp; push %rax
-	width mov $T + 8, %rsp; push %r12
-	width mov $T + 8, %rsp; push $-5
-	width mov $T + 8, %rsp; pushw $0x1234
-	width mov $T, %rsp; pop %rbx
-	width mov $T, %rsp; pop %rsp
+	width "mov $form_scratch + 32, %rsp; pushq T"
+	width "mov $form_scratch + 32, %rsp; popq T"
+	width "mov $T + 8, %rsp; push %rax"
+	width "mov $T + 8, %rsp; push %r12"
+	width "mov $T + 8, %rsp; push $-5"
+	width "mov $T + 8, %rsp; pushw $0x1234"
+	width "mov $T, %rsp; pop %rbx"
+	width "mov $T, %rsp; pop %rsp"
 
 	.section .rodata.forms, "a"
 forms_end:
@@ -335,6 +335,6 @@ form_scratch:
 
 	/* For operands relative to RIP, which need a symbol. */
 	.globl form_target
-	.set form_target, T
+	.set form_target, FORM_TARGET
 
 	.section .note.GNU-stack, "", @progbits
