@@ -294,6 +294,17 @@ static void test_commands_typed_ahead(void **state)
 	type("\x15");
 }
 
+/* More than one step takes in: it goes on by itself, no further key is needed. */
+static void test_a_long_paste(void **state)
+{
+	static char text[601];
+
+	(void)state;
+	memset(text, 'p', sizeof(text) - 2);
+	text[sizeof(text) - 2] = '\r';
+	assert_non_null(strstr(type(text), "unknown command \"ppp"));
+}
+
 static void test_help_and_completion(void **state)
 {
 	(void)state;
@@ -599,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_start),
 		cmocka_unit_test_setup(test_command, setup),
 		cmocka_unit_test_setup(test_commands_typed_ahead, setup),
+		cmocka_unit_test_setup(test_a_long_paste, setup),
 		cmocka_unit_test_setup(test_help_and_completion, setup),
 		cmocka_unit_test_setup(test_log_above_the_prompt, setup),
 		cmocka_unit_test_setup(test_log_level, setup),
