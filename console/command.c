@@ -97,13 +97,13 @@ static const char *suggestion(const char *name)
 static void print_unknown(const char *name)
 {
 	const char *meant = suggestion(name);
+	const char *cut = strlen(name) > NAME_MAX_LENGTH ? "..." : "";
 
+	console_print("unknown command \"%.*s%s\"; ", NAME_MAX_LENGTH, name, cut);
 	if (meant) {
-		console_print("unknown command \"%s\"; did you mean \"%s\"? `help` lists all\n",
-			      name, meant);
-	} else {
-		console_print("unknown command \"%s\"; `help` lists all\n", name);
+		console_print("did you mean \"%s\"? ", meant);
 	}
+	console_print("`help` lists all\n");
 }
 
 static void print_usage(const struct command *command)

@@ -155,6 +155,14 @@ static void test_unknown_command_without_a_guess(void **state)
 	}
 }
 
+static void test_long_words_are_cut(void **state)
+{
+	(void)state;
+	assert_int_equal(run_text("thisisaverylongwordwithmorelettersthananycommandhas"), -EINVAL);
+	assert_string_equal(printed, "unknown command \"thisisaverylongwordwithmoreletter...\"; "
+				     "`help` lists all\n");
+}
+
 static void test_wrong_number_of_arguments(void **state)
 {
 	static const struct {
@@ -232,6 +240,7 @@ int main(void)
 		cmocka_unit_test_setup(test_empty_line, setup),
 		cmocka_unit_test_setup(test_unknown_command, setup),
 		cmocka_unit_test_setup(test_unknown_command_without_a_guess, setup),
+		cmocka_unit_test_setup(test_long_words_are_cut, setup),
 		cmocka_unit_test_setup(test_wrong_number_of_arguments, setup),
 		cmocka_unit_test_setup(test_help_lists_all, setup),
 		cmocka_unit_test_setup(test_help_explains_one, setup),
