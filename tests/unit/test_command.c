@@ -159,7 +159,7 @@ static void test_long_words_are_cut(void **state)
 {
 	(void)state;
 	assert_int_equal(run_text("thisisaverylongwordwithmorelettersthananycommandhas"), -EINVAL);
-	assert_string_equal(printed, "unknown command \"thisisaverylongwordwithmoreletter...\"; "
+	assert_string_equal(printed, "unknown command \"thisisaverylongwordwithmorelette...\"; "
 				     "`help` lists all\n");
 }
 
