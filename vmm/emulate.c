@@ -121,35 +121,43 @@ static bool place_find(struct emulate *emulate, const struct insn *insn, uint64_
 			 &place->gpas[1]);
 }
 
-/* RAM in one piece; a device byte by byte where the sizes are not its own. */
+static uint64_t truncate(uint64_t value, unsigned size)
+{
+	return value & BITS(8 * size - 1, 0);
+}
+
+/* A device sees the sizes of its own; what is of another comes byte by byte. */
+static unsigned device_step(unsigned size)
+{
+	return (size & (size - 1)) == 0 ? size : 1;
+}
+
 static uint64_t part_read(struct emulate *emulate, gpa_t gpa, unsigned size)
 {
+	unsigned step = device_step(size);
 	uint64_t value = 0;
 
 	if (memory_read(emulate->memory, gpa, &value, size) == 0) {
 		return value;
 	}
-	if ((size & (size - 1)) == 0) {
-		return emulate->host->mmio_read(emulate->context, gpa, size);
-	}
-	for (unsigned i = 0; i < size; i++) {
-		value |= emulate->host->mmio_read(emulate->context, GPA(gpa.v + i), 1) << (8 * i);
+	for (unsigned i = 0; i < size; i += step) {
+		uint64_t part = emulate->host->mmio_read(emulate->context, GPA(gpa.v + i), step);
+
+		value |= truncate(part, step) << (8 * i);
 	}
 	return value;
 }
 
 static void part_write(struct emulate *emulate, gpa_t gpa, unsigned size, uint64_t value)
 {
+	unsigned step = device_step(size);
+
 	if (memory_write(emulate->memory, gpa, &value, size) == 0) {
 		return;
 	}
-	if ((size & (size - 1)) == 0) {
-		emulate->host->mmio_write(emulate->context, gpa, size, value);
-		return;
-	}
-	for (unsigned i = 0; i < size; i++) {
-		emulate->host->mmio_write(emulate->context, GPA(gpa.v + i), 1,
-					  value >> (8 * i) & 0xff);
+	for (unsigned i = 0; i < size; i += step) {
+		emulate->host->mmio_write(emulate->context, GPA(gpa.v + i), step,
+					  truncate(value >> (8 * i), step));
 	}
 }
 
@@ -162,11 +170,6 @@ static uint64_t place_read(struct emulate *emulate, const struct place *place)
 		value |= part_read(emulate, place->gpas[1], rest) << (8 * place->first_size);
 	}
 	return value;
-}
-
-static uint64_t truncate(uint64_t value, unsigned size)
-{
-	return value & BITS(8 * size - 1, 0);
 }
 
 static void place_write(struct emulate *emulate, const struct place *place, uint64_t value)
