@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The build's own tools: what they count, what they refuse."""
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def test_a_crash_counts_as_one_failure():
     assert run_tests("sh -c 'echo \"[  PASSED  ] 3 test(s).\"; kill -SEGV $$'") \
         == ("3 passed, 1 failed, 0 skipped", 1)
     assert run_tests("/no/such/program") == ("0 passed, 1 failed, 0 skipped", 1)
+
+
+def test_what_a_run_tests_inside_has_counted_is_not_counted_again():
+    program = str(TOOLS / "run-tests")
+    inner = shlex.join([program, "echo '2 passed in 1.00s'", "true"])
+    assert run_tests(shlex.join([program, inner, "true"]), "true") \
+        == ("5 passed, 0 failed, 0 skipped", 0)
 
 
 def test_commands_are_added_up_and_all_are_run():
