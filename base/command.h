@@ -44,7 +44,10 @@ void console_print(const char *format, ...) PRINTF_LIKE(1, 2);
  */
 void console_flush(void);
 
-/* What the console can be connected to: the serial port of a guest. */
+/*
+ * What the console can be connected to: the serial port of a guest. Its owner
+ * kicks the service CPU after new output.
+ */
 struct console_target {
 	const char *name;
 	const struct output_ring *output;

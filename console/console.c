@@ -39,8 +39,12 @@
 #define STEP_BYTES_MAX 256
 #define STEP_LINES_MAX 64
 
-/* A guest on another CPU does not say that it has printed: look often. */
-#define TARGET_PERIOD_NS 10000000
+/*
+ * A target's owner kicks this CPU when there is output. That a guest has room
+ * for input again, or has ended, is found by looking.
+ */
+#define TARGET_RETRY_NS 10000000
+#define TARGET_PERIOD_NS 100000000
 #define LOST_REPORT_PERIOD_NS 1000000000
 
 static struct {
@@ -454,7 +458,8 @@ uint64_t console_step(uint64_t now_ns)
 	if (console.target) {
 		type_to_target();
 		follow_target();
-		deadline_ns = MIN(deadline_ns, now_ns + TARGET_PERIOD_NS);
+		uint64_t period_ns = console.typed_count > 0 ? TARGET_RETRY_NS : TARGET_PERIOD_NS;
+		deadline_ns = MIN(deadline_ns, now_ns + period_ns);
 	}
 	if (prompt_is_due() && room() >= OUTPUT_ROOM) {
 		begin_row();
