@@ -284,9 +284,10 @@ static void leave_target(const char *how)
 {
 	const char *name = console.target->name;
 
-	/* A guest's colours end with its console. */
-	put_text("\x1b[0m");
 	begin_row();
+	/* A guest's colours end with its console. The row stays empty. */
+	put_text("\x1b[0m");
+	console.fresh_row = true;
 	if (console.typed_count > 0) {
 		console_print("--- %u typed bytes were not taken by %s ---\n",
 			      (unsigned)console.typed_count, name);

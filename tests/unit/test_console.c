@@ -440,7 +440,7 @@ static void test_attach(void **state)
 	assert_memory_equal(guest.taken, "root\r\x03\x1b[A", 9);
 	assert_int_equal(guest.taken_count, 9);
 	assert_string_equal(type("\x1d"),
-			    "\x1b[0m\r\n--- web goes on without the console ---\r\n" DRAWN_EMPTY);
+			    "\r\n\x1b[0m--- web goes on without the console ---\r\n" DRAWN_EMPTY);
 	print_guest("unseen");
 	assert_string_equal(type(""), "");
 }
@@ -467,7 +467,7 @@ static void test_guest_ends(void **state)
 	(void)state;
 	type("attach\r");
 	assert_string_equal(after(guest_ends),
-			    "Power down\r\n\x1b[0m\r\n--- web has ended ---\r\n" DRAWN_EMPTY);
+			    "Power down\r\n\x1b[0m--- web has ended ---\r\n" DRAWN_EMPTY);
 	assert_non_null(strstr(type("speak x\r"), "you said x"));
 }
 
@@ -492,7 +492,7 @@ static void test_detach_by_the_owner(void **state)
 	console_detach(&target);
 	type("attach\r");
 	assert_string_equal(after(guest_goes_away),
-			    "last words\x1b[0m\r\n--- web is gone ---\r\n" DRAWN_EMPTY);
+			    "last words\r\n\x1b[0m--- web is gone ---\r\n" DRAWN_EMPTY);
 }
 
 static void test_guest_prints_too_fast(void **state)
