@@ -25,7 +25,11 @@ PAYLOAD_LDFLAGS := -m elf_x86_64 -static -nostdlib --build-id=none -z noexecstac
 PAYLOADS := $(addprefix $(PAYLOAD_DIR)/,$(PAYLOAD_NAMES))
 
 .PHONY: payloads
-payloads: $(PAYLOADS) $(PAYLOAD_DIR)/bad/stamp
+
+# What the tests need before they start.
+guests: payloads
+
+payloads: $(PAYLOADS) $(PAYLOAD_DIR)/bad/stamp ## guest payloads in build/guests
 
 $(PAYLOAD_DIR)/lib/%.o: tests/guests/lib/%
 	@mkdir -p $(@D)
