@@ -85,9 +85,10 @@ void reset_by_force(void)
 		*reset_register = machine.reset_value;
 		delay_us(RESET_WAIT_US);
 	}
+	/* The keyboard controller first: where there is none, nothing happens. */
+	write_and_wait(PORT_KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
 	write_and_wait(PORT_RESET_CONTROL, RESET_CONTROL_HARD);
 	write_and_wait(PORT_RESET_CONTROL, RESET_CONTROL_PULSE);
-	write_and_wait(PORT_KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
 	/* No IDT: an exception, its double fault, and shutdown (SDM 3, 6.15, #DF). */
 	idt_load(0, 0);
 	for (;;) {
@@ -98,7 +99,8 @@ void reset_by_force(void)
 void host_reset(void)
 {
 	end_of_guests();
-	efi_reset(EFI_RESET_COLD);
+	/* Warm, so that memory, and the log in it, may survive. */
+	efi_reset(EFI_RESET_WARM);
 	reset_by_force();
 }
 
