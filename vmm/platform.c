@@ -286,7 +286,7 @@ bool platform_mmio_write(struct platform *platform, gpa_t gpa, unsigned size, ui
 	return false;
 }
 
-/* ---- MSRs and CR8 --------------------------------------------------------------------- */
+/* ---- MSRs ----------------------------------------------------------------------------- */
 
 int platform_msr_read(struct platform *platform, uint32_t index, uint64_t *value)
 {
@@ -296,16 +296,6 @@ int platform_msr_read(struct platform *platform, uint32_t index, uint64_t *value
 int platform_msr_write(struct platform *platform, uint32_t index, uint64_t value)
 {
 	return lapic_write_msr(&platform->lapic[0], index, value);
-}
-
-uint8_t platform_read_cr8(const struct platform *platform)
-{
-	return lapic_get_tpr(&platform->lapic[0]);
-}
-
-void platform_write_cr8(struct platform *platform, uint8_t value)
-{
-	lapic_set_tpr(&platform->lapic[0], value & 0xf);
 }
 
 /* ---- What the vCPU's loop asks ----------------------------------------------------------- */

@@ -54,10 +54,6 @@ bool platform_mmio_write(struct platform *platform, gpa_t gpa, unsigned size, ui
 int platform_msr_read(struct platform *platform, uint32_t index, uint64_t *value) MUST_CHECK;
 int platform_msr_write(struct platform *platform, uint32_t index, uint64_t value) MUST_CHECK;
 
-/* CR8: the task priority class, 0 to 15. */
-uint8_t platform_read_cr8(const struct platform *platform);
-void platform_write_cr8(struct platform *platform, uint8_t value);
-
 /* Guest time at which platform_step must be called again, TIME_NEVER when idle. */
 uint64_t platform_deadline_ns(struct platform *platform);
 /* Lets all timers that are due fire, and takes console input that waits. */

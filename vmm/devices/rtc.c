@@ -395,15 +395,12 @@ static uint8_t rtc_read(struct device *device, unsigned offset)
 
 /* ---- Init, reset, state ---------------------------------------------------------------- */
 
+/* The wall clock is that of guest time 0. */
 void rtc_init(struct rtc *rtc, uint64_t wall_clock_s)
 {
 	struct rtc_state_v1 *s = &rtc->state;
 
-	*s = (struct rtc_state_v1){
-		.base_s = wall_clock_s % YEAR_10000_S,
-		.base_ns = device_now_ns(&rtc->device),
-	};
-	s->seen_ns = s->base_ns;
+	*s = (struct rtc_state_v1){ .base_s = wall_clock_s % YEAR_10000_S };
 	s->cmos[REG_A] = 0x26; /* 32 kHz, 1024 Hz periodic: what firmware sets */
 	s->cmos[REG_B] = B_24_HOURS;
 	s->cmos[REG_D] = D_VALID;
