@@ -235,7 +235,7 @@ help: ## this list
 
 .PHONY: payloads fuzz-short $(checks:%=check-%)
 
-check-format:
+check-format: | deps
 	clang-format --dry-run --Werror $(c_files)
 
 # Each header compiles alone.
