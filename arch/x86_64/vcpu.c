@@ -26,16 +26,16 @@ _Static_assert(offsetof(struct vcpu, gpr) == 0, "vmx_enter.S");
 _Static_assert(offsetof(struct vcpu, host_rsp) == 128, "vmx_enter.S");
 
 #define VPID_COUNT 1024
-#define VECTOR_DB 1
-#define VECTOR_DF 8
-#define VECTOR_PF 14
-#define VECTOR_AC 17
-#define VECTOR_MC 18
 /* #DB and #AC can loop inside the CPU without an exit unless they are taken. */
 #define EXCEPTION_BITMAP (BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC))
 
-/* Bits of CR0 whose true value is ours: VMX demands NE, caches stay on. */
+/*
+ * Bits whose true value is ours, and of which the guest sees its own in the
+ * shadow: VMX demands NE and VMXE, caches stay on, and a machine check must find
+ * MCE set or it shuts the CPU down.
+ */
 #define CR0_HOST_OWNED ((vmx.cr0_fixed1 & ~(CR0_PE | CR0_PG)) | CR0_NW | CR0_CD)
+#define CR4_HOST_OWNED (vmx.cr4_fixed1 | CR4_VMXE | CR4_MCE)
 
 static void vmclear(struct vcpu *vcpu);
 
@@ -173,7 +173,7 @@ static void write_controls(struct vcpu *vcpu)
 	vmcs_write(VMCS_SECONDARY_CONTROLS, controls->secondary);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_CR0_MASK, CR0_HOST_OWNED);
-	vmcs_write(VMCS_CR4_MASK, ~vcpu->limits.cr4 | vmx.cr4_fixed1);
+	vmcs_write(VMCS_CR4_MASK, ~vcpu->limits.cr4 | CR4_HOST_OWNED);
 	vcpu->primary = controls->primary;
 }
 
@@ -319,9 +319,10 @@ static uint64_t get_cr0(void)
 	       (vmcs_read(VMCS_CR0_SHADOW) & CR0_HOST_OWNED);
 }
 
-static uint64_t get_cr4(const struct vcpu *vcpu)
+static uint64_t get_cr4(void)
 {
-	return vmcs_read(VMCS_GUEST_CR4) & vcpu->limits.cr4;
+	return (vmcs_read(VMCS_GUEST_CR4) & ~CR4_HOST_OWNED) |
+	       (vmcs_read(VMCS_CR4_SHADOW) & CR4_HOST_OWNED);
 }
 
 /* Access rights of a VMCS segment: the neutral attributes, as they are (table 26-2). */
@@ -367,7 +368,7 @@ void vcpu_get_mode(struct vcpu *vcpu, struct vcpu_mode *mode)
 		.rflags = vmcs_read(VMCS_GUEST_RFLAGS),
 		.cr0 = get_cr0(),
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
-		.cr4 = get_cr4(vcpu),
+		.cr4 = get_cr4(),
 		.efer = vmcs_read(VMCS_GUEST_EFER),
 		.cs_base = vmcs_read(VMCS_GUEST_ES_BASE + 2 * SEG_CS),
 		/* The privilege level is that of SS (SDM 3, 26.4.1). */
@@ -382,7 +383,7 @@ void vcpu_get_mode(struct vcpu *vcpu, struct vcpu_mode *mode)
 void vcpu_get_cpuid_state(struct vcpu *vcpu, uint64_t *cr4, uint64_t *xcr0)
 {
 	ensure_loaded(vcpu);
-	*cr4 = get_cr4(vcpu);
+	*cr4 = get_cr4();
 	*xcr0 = xcr0_read();
 }
 
@@ -445,7 +446,7 @@ void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
 		.cr0 = get_cr0(),
 		.cr2 = cr2_read(),
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
-		.cr4 = get_cr4(vcpu),
+		.cr4 = get_cr4(),
 		.xcr0 = xcr0_read(),
 		.dr = { dr0_read(), dr1_read(), dr2_read(), dr3_read() },
 		.dr6 = dr6_read(),
@@ -482,7 +483,8 @@ static void set_control_registers(const struct vcpu_state *state)
 					   (vmx.cr0_fixed1 & ~(CR0_PE | CR0_PG)));
 	vmcs_write(VMCS_CR0_SHADOW, state->cr0);
 	vmcs_write(VMCS_GUEST_CR3, state->cr3);
-	vmcs_write(VMCS_GUEST_CR4, state->cr4 | vmx.cr4_fixed1);
+	vmcs_write(VMCS_GUEST_CR4, (state->cr4 & ~CR4_HOST_OWNED) | vmx.cr4_fixed1 |
+					   (cr4_read() & CR4_MCE));
 	vmcs_write(VMCS_CR4_SHADOW, state->cr4);
 	vmcs_write(VMCS_GUEST_EFER, state->efer);
 	vmcs_write(VMCS_ENTRY_CONTROLS,

@@ -11,6 +11,14 @@
 
 #include "arch/x86_64/arch.h"
 
+/* Exceptions (SDM 3, table 6-1) */
+#define VECTOR_DB 1
+#define VECTOR_DF 8
+#define VECTOR_GP 13
+#define VECTOR_PF 14
+#define VECTOR_AC 17
+#define VECTOR_MC 18
+
 /* Basic exit reasons are 0 to 69 and some above (SDM 3, appendix C). */
 #define EXIT_COUNTER_COUNT 78
 

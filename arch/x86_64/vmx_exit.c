@@ -146,13 +146,13 @@ static void decode_exception(struct vcpu *vcpu, struct exit *exit)
 		__asm__ volatile("int $2" ::: "memory"); /* the host's NMI handler */
 		return;
 	}
-	if (vector == 18) {
+	if (vector == VECTOR_MC) {
 		__asm__ volatile("int $18" ::: "memory");
 		return;
 	}
 	/* #DB and #AC, taken only so that they cannot loop: they go on. */
 	undo_nmi_unblocking((info & INTERRUPTION_NMI_UNBLOCKED) != 0);
-	if (vector == 1) {
+	if (vector == VECTOR_DB) {
 		/* The exit came before DR6 and DR7 were written (29.1). */
 		qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 		dr6_write((dr6_read() & ~DR6_CAUSES) | (qualification & DEBUG_QUALIFICATION));
@@ -179,17 +179,26 @@ static uint64_t read_gpr(struct vcpu *vcpu, uint64_t number)
 }
 
 /*
- * MOV to CR0 exits when it changes a bit that is ours. The guest sees those
- * bits in the shadow: put them there and let the instruction run again, so that
- * the CPU itself does all that the rest of the write means.
+ * MOV to CR0 or CR4 exits when it changes a bit that is ours. The guest sees
+ * those bits in the shadow: put them there and let the instruction run again, so
+ * that the CPU itself does all that the rest of the write means.
  */
 static void write_cr0(struct vcpu *vcpu, uint64_t value)
 {
 	if ((value >> 32) || ((value & CR0_NW) && !(value & CR0_CD)) ||
 	    ((value & CR0_PG) && !(value & CR0_PE))) {
-		vcpu_inject_exception(vcpu, 13, true, 0);
+		vcpu_inject_exception(vcpu, VECTOR_GP, true, 0);
 	} else {
 		vmcs_write(VMCS_CR0_SHADOW, value);
+	}
+}
+
+static void write_cr4(struct vcpu *vcpu, uint64_t value)
+{
+	if (value & ~vcpu->limits.cr4) {
+		vcpu_inject_exception(vcpu, VECTOR_GP, true, 0);
+	} else {
+		vmcs_write(VMCS_CR4_SHADOW, value);
 	}
 }
 
@@ -205,8 +214,7 @@ static void decode_cr_access(struct vcpu *vcpu, struct exit *exit)
 		write_cr0(vcpu, read_gpr(vcpu, gpr));
 		break;
 	case 4:
-		/* It exits only for a bit that the guest's CPU does not have. */
-		vcpu_inject_exception(vcpu, 13, true, 0);
+		write_cr4(vcpu, read_gpr(vcpu, gpr));
 		break;
 	case 8:
 		exit->reason = EXIT_CR8;
@@ -274,7 +282,7 @@ static void decode_xsetbv(struct vcpu *vcpu, struct exit *exit)
 		xcr0_write(value);
 		vcpu_advance(vcpu, (unsigned)vmcs_read(VMCS_EXIT_LENGTH));
 	} else {
-		vcpu_inject_exception(vcpu, 13, true, 0);
+		vcpu_inject_exception(vcpu, VECTOR_GP, true, 0);
 	}
 }
 
