@@ -184,7 +184,7 @@ $(fuzz_targets): %: %.o $(O)/fuzz/libdyad.a
 
 # ---- Targets ---------------------------------------------------------------
 
-.PHONY: all deps run demo test check unit e2e bench fuzz format clean help
+.PHONY: all deps run demo test check unit guests e2e bench fuzz format clean help
 all: $(O)/dyad.efi ## builds build/dyad.efi (the default)
 
 deps: ## installs and builds what is needed; does nothing when all is there
@@ -198,7 +198,8 @@ demo: $(O)/dyad.efi ## the same by itself: ends when the guest's shell has answe
 
 # Each stage counts its own results; the last line sums them up.
 test: $(O)/dyad.efi ## all tests
-	+tools/run-tests "$(MAKE) check" "$(MAKE) fuzz-short" "$(MAKE) e2e"
+	+tools/run-tests "$(MAKE) check" "$(MAKE) fuzz-short" "$(MAKE) guests" \
+		"$(MAKE) e2e"
 
 checks := format headers layers words vectors tools clang reproducible
 check: $(O)/dyad.elf $(unit_tests) ## the fast ones: style, layers, unit tests, a second compiler
@@ -207,8 +208,11 @@ check: $(O)/dyad.elf $(unit_tests) ## the fast ones: style, layers, unit tests, 
 unit: $(unit_tests) ## unit tests only
 	tools/run-tests $(unit_tests)
 
+guests: $(O)/dyad.efi payloads ## guest payloads in an emulator
+	$(PYTHON) -m pytest -rs tests/guests
+
 TESTS := tests/e2e
-e2e: $(O)/dyad.efi payloads ## tests in an emulator; TESTS=FILE for some of them
+e2e: $(O)/dyad.efi ## whole hosts in an emulator; TESTS=FILE for some of them
 	$(PYTHON) -m pytest -rs $(TESTS)
 
 bench: $(O)/dyad.efi ## measures; docs/benchmarks.md says how
