@@ -77,7 +77,7 @@ static int load_by_addresses(struct loader *loader, size_t at,
 			     const struct multiboot_header *header)
 {
 	uint64_t size = loader->request->kernel.size;
-	/* What wraps around is caught below: it is larger than any file. */
+	/* What wraps around is larger than any file or memory, and caught as such. */
 	uint64_t before = (uint64_t)header->header - header->load;
 	uint64_t load_size, memory_size;
 
@@ -85,9 +85,8 @@ static int load_by_addresses(struct loader *loader, size_t at,
 	load_size = header->load_end != 0 ? (uint64_t)header->load_end - header->load
 					  : size - (at - before);
 	memory_size = header->bss_end != 0 ? (uint64_t)header->bss_end - header->load : load_size;
-	if (size - at < sizeof(*header) || before > at ||
-	    !range_fits(at - before, load_size, size) || memory_size < load_size ||
-	    memory_size > UINT32_MAX) {
+	if (size - at < sizeof(*header) || !range_fits(at - before, load_size, size) ||
+	    memory_size < load_size || memory_size > UINT32_MAX) {
 		return loader_fail(loader, -EINVAL,
 				   "kernel: multiboot addresses (header %#" PRIx32
 				   ", load %#" PRIx32 " to %#" PRIx32 ", bss to %#" PRIx32
