@@ -48,8 +48,7 @@
 static struct {
 	bool x2apic;
 	volatile uint8_t *page; /* xAPIC */
-	uint64_t timer_hz; /* one-shot: ticks a second */
-	struct scale tsc_to_timer;
+	struct scale tsc_to_timer; /* one-shot */
 } apic;
 
 static uint64_t apic_read(unsigned offset)
@@ -97,18 +96,20 @@ void apic_enable_cpu(void)
 	apic_write(APIC_ERROR, 0);
 }
 
+/* Both clocks are read around the wait, which may well take longer than asked. */
 static void timer_measure(void)
 {
+	uint64_t start = tsc_now();
+
 	apic_write(APIC_TIMER_INITIAL, UINT32_MAX);
 	delay_us(TIMER_MEASURE_US);
-	uint64_t left = apic_read(APIC_TIMER_CURRENT);
+	uint64_t passed = UINT32_MAX - apic_read(APIC_TIMER_CURRENT);
+	uint64_t ticks = tsc_now() - start;
 	apic_write(APIC_TIMER_INITIAL, 0);
-
-	apic.timer_hz = (UINT32_MAX - left) * (1000000 / TIMER_MEASURE_US);
-	if (apic.timer_hz == 0) {
+	if (passed == 0) {
 		panic("the local APIC's timer does not run");
 	}
-	apic.tsc_to_timer = scale_make(tsc_hz, apic.timer_hz);
+	apic.tsc_to_timer = scale_make(ticks, passed);
 }
 
 void apic_timer_enable_cpu(void)
@@ -120,7 +121,7 @@ void apic_timer_enable_cpu(void)
 		return;
 	}
 	apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
-	if (apic.timer_hz == 0) {
+	if (apic.tsc_to_timer.factor == 0) {
 		timer_measure();
 	}
 	apic_write(APIC_LVT_TIMER, VECTOR_TIMER);

@@ -18,7 +18,7 @@
 #define LINE_STATUS_READY BIT(5)
 #define COM1_POLLS_MAX 100000
 
-#define BACKTRACE_MAX 32
+#define BACKTRACE_MAX 256
 #define LOG_LINES 8
 
 /* Machine-check registers (SDM 3, 16.3). */
@@ -105,21 +105,50 @@ static void print_function(uint64_t address, unsigned back)
 	}
 }
 
-/* Follows the frame pointers as long as they stay inside this CPU's stacks. */
-static void print_backtrace(uint64_t rip, uint64_t rbp)
+/*
+ * Follows the frame pointers as long as they stay inside this CPU's stacks. A
+ * recursion takes one line, so that its beginning is seen too.
+ */
+static void print_callers(uint64_t rbp)
 {
-	print("backtrace:\n");
-	print_function(rip, 0);
+	uint64_t last = 0;
+	unsigned repeats = 0;
+
 	for (int i = 0; i < BACKTRACE_MAX; i++) {
 		uint64_t end = stacks_end(this_cpu()->stacks, rbp);
 		const uint64_t *frame = (const uint64_t *)rbp;
 
 		if (end == 0 || end - rbp < 16 || rbp % 8 != 0) {
-			return;
+			break;
 		}
-		print_function(frame[1], 1);
+		if (frame[1] == last) {
+			repeats++;
+		} else {
+			if (repeats > 0) {
+				print("  ... %u times more\n", repeats);
+			}
+			print_function(frame[1], 1);
+			repeats = 0;
+		}
+		last = frame[1];
 		rbp = frame[0];
 	}
+	if (repeats > 0) {
+		print("  ... %u times more\n", repeats);
+	}
+}
+
+static void print_backtrace(uint64_t rip, uint64_t rbp, uint64_t rsp)
+{
+	uint64_t offset;
+
+	print("backtrace:\n");
+	print_function(rip, 0);
+	/* A jump to nowhere: the caller has pushed its address, but no frame is made. */
+	if (!symbol_find(rip, &offset) && stacks_end(this_cpu()->stacks, rsp) != 0) {
+		print_function(*(const uint64_t *)rsp, 1);
+	}
+	print_callers(rbp);
 }
 
 static void print_log(void)
@@ -171,6 +200,7 @@ static void begin(void)
 	log_enter_panic();
 }
 
+/* `frame` may be NULL: then `rip` and `rbp` are the caller's. */
 static _Noreturn void dump(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
 			   const char *format, va_list args)
 {
@@ -182,7 +212,7 @@ static _Noreturn void dump(const struct trap_frame *frame, uint64_t rip, uint64_
 		print_registers(frame);
 	}
 	print_control_registers();
-	print_backtrace(rip, rbp);
+	print_backtrace(rip, rbp, frame ? frame->rsp : rbp);
 	print_log();
 	finish();
 }

@@ -8,12 +8,19 @@ static bool contains(const uint8_t *start, size_t size, uint64_t address)
 	return address - (uintptr_t)start < size;
 }
 
-bool stacks_guard_hit(const struct cpu_stacks *stacks, uint64_t address)
+/* The stack pointer may have gone into the guard page itself. */
+static bool overflows(const uint8_t *guard, size_t stack_size, uint64_t rsp, uint64_t address)
 {
-	bool hit = contains(stacks->main_guard, STACK_GUARD_SIZE, address);
+	return contains(guard, STACK_GUARD_SIZE, address) &&
+	       contains(guard, STACK_GUARD_SIZE + stack_size, rsp);
+}
+
+bool stacks_overflow(const struct cpu_stacks *stacks, uint64_t rsp, uint64_t address)
+{
+	bool hit = overflows(stacks->main_guard, STACK_MAIN_SIZE, rsp, address);
 
 	for (int i = 0; i < EVENT_STACK_COUNT; i++) {
-		hit |= contains(stacks->event[i].guard, STACK_GUARD_SIZE, address);
+		hit |= overflows(stacks->event[i].guard, STACK_EVENT_SIZE, rsp, address);
 	}
 	return hit;
 }

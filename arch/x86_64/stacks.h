@@ -36,8 +36,8 @@ _Static_assert(sizeof(struct cpu_stacks) % 4096 == 0, "whole pages");
 
 extern struct cpu_stacks boot_stacks;
 
-/* True when `address` lies in the guard page of one of these stacks. */
-bool stacks_guard_hit(const struct cpu_stacks *stacks, uint64_t address);
+/* True when `address` lies in the guard page below the stack that `rsp` is on. */
+bool stacks_overflow(const struct cpu_stacks *stacks, uint64_t rsp, uint64_t address);
 
 /*
  * The end of that one of these stacks which `address` lies in, 0 when it lies

@@ -72,7 +72,7 @@ static _Noreturn void exception(const struct trap_frame *frame)
 
 	/* A push below the stack faults, and its fault finds no stack either. */
 	if ((frame->vector == TRAP_DOUBLE_FAULT || frame->vector == TRAP_PAGE_FAULT) &&
-	    stacks_guard_hit(cpu->stacks, cr2_read())) {
+	    stacks_overflow(cpu->stacks, frame->rsp, cr2_read())) {
 		panic_at(frame, "stack overflow on CPU %u", cpu->id);
 	}
 	if (frame->vector == TRAP_PAGE_FAULT) {
