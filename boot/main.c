@@ -34,13 +34,14 @@ _Noreturn void boot_main(struct boot_info *info);
 static struct serial com1;
 
 /* What CPU 0 does beside its guests, in this order, at each turn. */
-static service_fn *const services[] = { console_step, NULL };
+static service_fn *const services[] = {console_step, NULL};
 
 /* From here on there is a log that someone sees. */
 static void start_log(void)
 {
 	if (serial_init(&com1, SERIAL_COM1_BASE, SERIAL_COM1_IRQ) != 0) {
-		log_warn("COM1: no UART answers at 0x%x; the console has no line", SERIAL_COM1_BASE);
+		log_warn("COM1: no UART answers at 0x%x; the console has no line",
+			 SERIAL_COM1_BASE);
 	}
 	console_init(&com1);
 }
@@ -105,7 +106,7 @@ static void start_console(const struct boot_info *info)
 		.files = volume_size(),
 		.firmware_ticks = info->tsc_in_firmware,
 	};
-	struct console_host host = { .version = DYAD_VERSION, .name = facts.name };
+	struct console_host host = {.version = DYAD_VERSION, .name = facts.name};
 
 	for (uint64_t i = 0; i < info->memory_count; i++) {
 		host.memory += info->memory[i].size;

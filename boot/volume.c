@@ -22,8 +22,8 @@ static void report(void *context, unsigned line, const char *text)
 static void parse_config(const struct boot_module *file)
 {
 	const char *text = file->error == 0 ? hpa_to_virt(file->base) : "";
-	unsigned mistakes = config_parse(text, file->error == 0 ? file->size : 0, &config, report,
-					 NULL);
+	unsigned mistakes =
+		config_parse(text, file->error == 0 ? file->size : 0, &config, report, NULL);
 
 	if (file->error != 0) {
 		log_error("\\dyad\\dyad.conf was not found or not readable: no guests. "

@@ -137,7 +137,7 @@ enum exit_action access_emulate(struct vm *vm, const struct exit *exit)
 
 enum exit_action access_emulate_string_io(struct vm *vm)
 {
-	struct emulate emulate = { .has_access = false };
+	struct emulate emulate = {.has_access = false};
 
 	return run(vm, &emulate);
 }

@@ -241,21 +241,21 @@ static int run_poweroff(int argc, char **argv)
 }
 
 const struct command vmm_commands[] = {
-	{ "info", "", "Shows the host: CPUs, features, memory.", 0, 0, run_info, NULL },
-	{ "guests", "", "Lists the guests and their states.", 0, 0, run_guests, NULL },
-	{ "start", "NAME", "Starts a stopped guest.", 1, 1, run_start, complete_guest },
-	{ "stop", "NAME", "Stops a guest at once, as if its power were cut.", 1, 1, run_stop,
-	  complete_guest },
-	{ "reset", "NAME", "Stops a guest at once and starts it again.", 1, 1, run_reset,
-	  complete_guest },
-	{ "pause", "NAME", "Pauses a guest: its time stands still.", 1, 1, run_pause,
-	  complete_guest },
-	{ "resume", "NAME", "Lets a paused guest go on.", 1, 1, run_resume, complete_guest },
-	{ "console", "NAME", "Connects to a guest's serial port; Ctrl-] comes back.", 1, 1,
-	  run_console, complete_guest },
-	{ "stats", "NAME", "Counts a guest's exits by reason.", 1, 1, run_stats, complete_guest },
-	{ "reboot", "[--force]", "Restarts the host.", 0, 1, run_reboot, NULL },
-	{ "poweroff", "[--force]", "Switches the host off.", 0, 1, run_poweroff, NULL },
+	{"info", "", "Shows the host: CPUs, features, memory.", 0, 0, run_info, NULL},
+	{"guests", "", "Lists the guests and their states.", 0, 0, run_guests, NULL},
+	{"start", "NAME", "Starts a stopped guest.", 1, 1, run_start, complete_guest},
+	{"stop", "NAME", "Stops a guest at once, as if its power were cut.", 1, 1, run_stop,
+	 complete_guest},
+	{"reset", "NAME", "Stops a guest at once and starts it again.", 1, 1, run_reset,
+	 complete_guest},
+	{"pause", "NAME", "Pauses a guest: its time stands still.", 1, 1, run_pause,
+	 complete_guest},
+	{"resume", "NAME", "Lets a paused guest go on.", 1, 1, run_resume, complete_guest},
+	{"console", "NAME", "Connects to a guest's serial port; Ctrl-] comes back.", 1, 1,
+	 run_console, complete_guest},
+	{"stats", "NAME", "Counts a guest's exits by reason.", 1, 1, run_stats, complete_guest},
+	{"reboot", "[--force]", "Restarts the host.", 0, 1, run_reboot, NULL},
+	{"poweroff", "[--force]", "Switches the host off.", 0, 1, run_poweroff, NULL},
 };
 
 const size_t vmm_command_count = ARRAY_SIZE(vmm_commands);

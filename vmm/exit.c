@@ -15,12 +15,18 @@
 const char *exit_reason_name(enum exit_reason reason)
 {
 	static const char *const names[EXIT_REASON_COUNT] = {
-		[EXIT_NONE] = "CPU register",	  [EXIT_DEADLINE] = "deadline or interrupt",
-		[EXIT_IRQ_WINDOW] = "IRQ window", [EXIT_CPUID] = "CPUID",
-		[EXIT_HLT] = "HLT",		  [EXIT_HYPERCALL] = "hypercall",
-		[EXIT_IO] = "port I/O",		  [EXIT_MSR_READ] = "MSR read",
-		[EXIT_MSR_WRITE] = "MSR write",	  [EXIT_MEMORY] = "device memory",
-		[EXIT_CR8] = "task priority",	  [EXIT_CACHE] = "cache instruction",
+		[EXIT_NONE] = "CPU register",
+		[EXIT_DEADLINE] = "deadline or interrupt",
+		[EXIT_IRQ_WINDOW] = "IRQ window",
+		[EXIT_CPUID] = "CPUID",
+		[EXIT_HLT] = "HLT",
+		[EXIT_HYPERCALL] = "hypercall",
+		[EXIT_IO] = "port I/O",
+		[EXIT_MSR_READ] = "MSR read",
+		[EXIT_MSR_WRITE] = "MSR write",
+		[EXIT_MEMORY] = "device memory",
+		[EXIT_CR8] = "task priority",
+		[EXIT_CACHE] = "cache instruction",
 		[EXIT_UNDEFINED] = "undefined instruction",
 		[EXIT_FORBIDDEN] = "forbidden instruction",
 		[EXIT_TRIPLE_FAULT] = "triple fault",
@@ -194,8 +200,8 @@ static enum exit_action dispatch(struct vm *vm, const struct exit *exit)
 		vcpu_gpr(vm->vcpu)[GPR_RAX] = (uint64_t)-KVM_ENOSYS;
 		return EXIT_ADVANCE;
 	case EXIT_IO:
-		return exit->io.string ? machine_event(vm, access_emulate_string_io(vm)) :
-					 handle_io(vm, exit);
+		return exit->io.string ? machine_event(vm, access_emulate_string_io(vm))
+				       : handle_io(vm, exit);
 	case EXIT_MSR_READ:
 		return handle_msr_read(vm);
 	case EXIT_MSR_WRITE:

@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "base/page.h"
 
-static const unsigned level_order[] = { PAGE_ORDER_4K, PAGE_ORDER_2M, PAGE_ORDER_1G };
+static const unsigned level_order[] = {PAGE_ORDER_4K, PAGE_ORDER_2M, PAGE_ORDER_1G};
 
 static uint64_t level_size(unsigned level)
 {
@@ -19,7 +19,7 @@ static uint64_t level_size(unsigned level)
 
 int memory_create(struct guest_memory *memory, uint64_t size)
 {
-	*memory = (struct guest_memory){ .size = size };
+	*memory = (struct guest_memory){.size = size};
 	return stage2_init(&memory->tree);
 }
 

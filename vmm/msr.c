@@ -95,8 +95,8 @@ static uint64_t *mtrr(struct msr_state *msrs, uint32_t index)
 static bool mtrr_value_is_valid(const struct msr_state *msrs, const uint64_t *slot, uint64_t value)
 {
 	if (slot == &msrs->mtrr_default) {
-		return !(value & ~(MTRR_DEFAULT_ENABLE | MTRR_DEFAULT_FIXED_ENABLE |
-				   MTRR_DEFAULT_TYPE)) &&
+		return !(value &
+			 ~(MTRR_DEFAULT_ENABLE | MTRR_DEFAULT_FIXED_ENABLE | MTRR_DEFAULT_TYPE)) &&
 		       memory_type_is_valid(value & MTRR_DEFAULT_TYPE);
 	}
 	if (slot >= msrs->mtrr_fixed) {
@@ -119,18 +119,18 @@ static const struct {
 	bool writable; /* without effect */
 	uint64_t value;
 } constant_msrs[] = {
-	{ MSR_PLATFORM_ID, false, 0 },
-	{ MSR_FEATURE_CONTROL, false, FEATURE_CONTROL_LOCKED },
-	{ MSR_BIOS_UPDATE_TRIGGER, true, 0 },
-	{ MSR_BIOS_SIGN_ID, true, 0 },
-	{ MSR_PLATFORM_INFO, false, 0 },
-	{ MSR_MTRR_CAP, false, MTRR_VARIABLE_COUNT | MTRR_CAP_FIXED | MTRR_CAP_WC },
-	{ MSR_MISC_FEATURES_ENABLES, false, 0 },
-	{ MSR_MCG_CAP, false, 0 },
-	{ MSR_MCG_STATUS, true, 0 },
-	{ MSR_DEBUGCTL, false, 0 },
+	{MSR_PLATFORM_ID, false, 0},
+	{MSR_FEATURE_CONTROL, false, FEATURE_CONTROL_LOCKED},
+	{MSR_BIOS_UPDATE_TRIGGER, true, 0},
+	{MSR_BIOS_SIGN_ID, true, 0},
+	{MSR_PLATFORM_INFO, false, 0},
+	{MSR_MTRR_CAP, false, MTRR_VARIABLE_COUNT | MTRR_CAP_FIXED | MTRR_CAP_WC},
+	{MSR_MISC_FEATURES_ENABLES, false, 0},
+	{MSR_MCG_CAP, false, 0},
+	{MSR_MCG_STATUS, true, 0},
+	{MSR_DEBUGCTL, false, 0},
 	/* The guest's TSC is its machine's time, which nobody sets. */
-	{ MSR_TSC, true, 0 },
+	{MSR_TSC, true, 0},
 };
 
 int msr_read_policy(struct vm *vm, uint32_t index, uint64_t *value)
@@ -179,14 +179,16 @@ static int write_system_time(struct vm *vm, uint64_t value)
 		return 0;
 	}
 	return pvclock_write_time(&vm->memory, GPA(value & ~KVM_SYSTEM_TIME_ENABLE), tsc_hz,
-				  PVCLOCK_TSC_STABLE) == 0 ? 0 : -EINVAL;
+				  PVCLOCK_TSC_STABLE) == 0
+		       ? 0
+		       : -EINVAL;
 }
 
 static int write_wall_clock(struct vm *vm, uint64_t value)
 {
 	vm->msrs.wall_clock = value;
-	return pvclock_write_wall_clock(&vm->memory, GPA(value), vm->wall_clock_s) == 0 ? 0 :
-											   -EINVAL;
+	return pvclock_write_wall_clock(&vm->memory, GPA(value), vm->wall_clock_s) == 0 ? 0
+											: -EINVAL;
 }
 
 int msr_write_policy(struct vm *vm, uint32_t index, uint64_t value)

@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct wall_clock) == 12, "pvclock-abi.h");
 
 struct pvclock_scale pvclock_scale(uint64_t hz)
 {
-	struct pvclock_scale scale = { 0 };
+	struct pvclock_scale scale = {0};
 	uint64_t ticks = hz;
 
 	/* Shift until a tick is between half a nanosecond and one. */
@@ -62,7 +62,7 @@ int pvclock_write_time(struct guest_memory *memory, gpa_t gpa, uint64_t hz, uint
 
 int pvclock_write_wall_clock(struct guest_memory *memory, gpa_t gpa, uint64_t start_s)
 {
-	struct wall_clock clock = { .version = 2, .sec = (uint32_t)start_s };
+	struct wall_clock clock = {.version = 2, .sec = (uint32_t)start_s};
 
 	return memory_write(memory, gpa, &clock, sizeof(clock));
 }

@@ -23,10 +23,10 @@ struct pvclock_scale {
 struct pvclock_scale pvclock_scale(uint64_t tsc_hz);
 
 /* Writes struct pvclock_vcpu_time_info at gpa. 0, or -EFAULT: not RAM. */
-int pvclock_write_time(struct guest_memory *memory, gpa_t gpa, uint64_t hz, uint8_t flags) MUST_CHECK;
+int pvclock_write_time(struct guest_memory *memory, gpa_t gpa, uint64_t hz,
+		       uint8_t flags) MUST_CHECK;
 
 /* Writes struct pvclock_wall_clock at gpa: the wall clock when guest time was 0. */
-int pvclock_write_wall_clock(struct guest_memory *memory, gpa_t gpa,
-			     uint64_t start_s) MUST_CHECK;
+int pvclock_write_wall_clock(struct guest_memory *memory, gpa_t gpa, uint64_t start_s) MUST_CHECK;
 
 #endif

@@ -41,7 +41,7 @@ static hpa_t table_new(struct stage2 *tree)
 
 int stage2_init(struct stage2 *tree)
 {
-	*tree = (struct stage2){ .generation = 1 };
+	*tree = (struct stage2){.generation = 1};
 	tree->root = table_new(tree);
 	return hpa_is_none(tree->root) ? -ENOMEM : 0;
 }

@@ -46,7 +46,7 @@ struct vm *vm_find(const char *name)
 
 const char *vm_state_name(enum vm_state state)
 {
-	static const char *const names[] = { "stopped", "starting", "running", "paused" };
+	static const char *const names[] = {"stopped", "starting", "running", "paused"};
 
 	return names[state];
 }
@@ -81,8 +81,7 @@ uint64_t vm_overhead(const struct vm *vm)
 
 uint64_t vm_guest_now_ns(const struct vm *vm)
 {
-	return tsc_to_ns((get_state(vm) == VM_PAUSED ? vm->paused_tsc : tsc_now()) -
-			 vm->epoch_tsc);
+	return tsc_to_ns((get_state(vm) == VM_PAUSED ? vm->paused_tsc : tsc_now()) - vm->epoch_tsc);
 }
 
 static uint64_t guest_to_host_ns(const struct vm *vm, uint64_t guest_ns)
@@ -275,7 +274,7 @@ static int find_module(struct vm *vm, const char *line, struct load_image *image
 static int load(struct vm *vm, struct vcpu_state *state)
 {
 	const struct config_guest *config = vm->config;
-	struct load_image modules[CONFIG_MODULE_MAX] = { 0 };
+	struct load_image modules[CONFIG_MODULE_MAX] = {0};
 	struct load_request request = {
 		.cmdline = config->cmdline,
 		.module_count = config->module_count,
@@ -308,7 +307,7 @@ static int make_machine(struct vm *vm)
 		.console_output = platform_output,
 		.context = vm,
 	};
-	struct cpuid_clocks clocks = { .tsc_hz = tsc_hz, .apic_hz = MACHINE_LAPIC_HZ };
+	struct cpuid_clocks clocks = {.tsc_hz = tsc_hz, .apic_hz = MACHINE_LAPIC_HZ};
 	char error[CPUID_ERROR_MAX];
 
 	if (cpuid_policy_init(&vm->cpuid, vm->config->cpu, clocks, cpuid_host, error) != 0) {
@@ -442,8 +441,8 @@ static void serve_requests(struct vm *vm)
 	uint64_t requests = atomic_exchange_explicit(&vm->requests, 0, memory_order_acquire);
 
 	if (requests & (VM_REQUEST_STOP | VM_REQUEST_RESET)) {
-		stop(vm, requests & VM_REQUEST_RESET ? "reset by the operator" :
-						       "stopped by the operator");
+		stop(vm, requests & VM_REQUEST_RESET ? "reset by the operator"
+						     : "stopped by the operator");
 	}
 	if (requests & (VM_REQUEST_START | VM_REQUEST_RESET)) {
 		vm->crash_count = 0;
@@ -523,8 +522,8 @@ static void run(struct vm *vm, uint64_t until_ns)
 		if (vm->halted) {
 			return;
 		}
-		vcpu_run(vm->vcpu, vm->memory.tree.generation,
-			 MIN(until_ns, vm_deadline_ns(vm)), &exit);
+		vcpu_run(vm->vcpu, vm->memory.tree.generation, MIN(until_ns, vm_deadline_ns(vm)),
+			 &exit);
 		vm->exit_count[exit.reason]++;
 	} while (exit_handle(vm, &exit));
 }

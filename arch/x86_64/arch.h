@@ -14,7 +14,6 @@
 #include "base/bits.h"
 #include "base/types.h"
 
-
 /* ---- Processors ------------------------------------------------------- */
 
 #define CPU_COUNT_MAX 64
@@ -72,8 +71,7 @@ void delay_us(unsigned us);
  * the service CPU, where `handler` then runs with interrupts off, in cpu_idle
  * or just after a guest left. Returns 0, -ENODEV without an IOAPIC, -EBUSY.
  */
-int irq_register(unsigned irq, void (*handler)(void *context), void *context)
-	MUST_CHECK;
+int irq_register(unsigned irq, void (*handler)(void *context), void *context) MUST_CHECK;
 
 uint8_t io_read8(uint16_t port);
 uint16_t io_read16(uint16_t port);
@@ -130,8 +128,22 @@ void s2_entry_store(s2_entry_t *entry, s2_entry_t value);
 
 /* Numbers of the general registers as instructions encode them (SDM 2, table 2-2). */
 enum gpr {
-	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
+	GPR_RAX,
+	GPR_RCX,
+	GPR_RDX,
+	GPR_RBX,
+	GPR_RSP,
+	GPR_RBP,
+	GPR_RSI,
+	GPR_RDI,
+	GPR_R8,
+	GPR_R9,
+	GPR_R10,
+	GPR_R11,
+	GPR_R12,
+	GPR_R13,
+	GPR_R14,
+	GPR_R15,
 	GPR_COUNT
 };
 

@@ -28,7 +28,7 @@
 _Static_assert(S2_READ == EPT_READ && S2_WRITE == EPT_WRITE && S2_EXECUTE == EPT_EXECUTE,
 	       "rights are the entry's lowest bits as they are");
 
-static struct ept_features features = { .leaf_level_max = 2, .accessed_dirty = true };
+static struct ept_features features = {.leaf_level_max = 2, .accessed_dirty = true};
 
 void ept_init(const struct ept_features *found)
 {
@@ -73,9 +73,9 @@ bool s2_entry_is_leaf(s2_entry_t entry, unsigned level)
 hpa_t s2_entry_address(s2_entry_t entry, unsigned level)
 {
 	/* The low address bits of a large leaf are reserved, hence zero. */
-	return HPA(align_down(entry & EPT_ADDRESS,
-			      s2_entry_is_leaf(entry, level) ? PAGE_SIZE << (9 * level) :
-							       PAGE_SIZE));
+	return HPA(align_down(entry & EPT_ADDRESS, s2_entry_is_leaf(entry, level)
+							   ? PAGE_SIZE << (9 * level)
+							   : PAGE_SIZE));
 }
 
 unsigned s2_entry_rights(s2_entry_t entry)

@@ -15,8 +15,9 @@
 #define ATTR_TYPE_TSS_BUSY 11
 #define ATTR_RESERVED (BITS(31, 17) | BITS(11, 8))
 
-#define CR0_RESERVED (~(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | \
-			CR0_AM | CR0_NW | CR0_CD | CR0_PG))
+#define CR0_RESERVED                                                                        \
+	(~(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | \
+	   CR0_CD | CR0_PG))
 #define RFLAGS_RESERVED (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))
 #define PAT_RESERVED UINT64_C(0xf8f8f8f8f8f8f8f8)
 
@@ -36,17 +37,15 @@ void guest_state_reset(struct vcpu_state *state)
 		.pat = UINT64_C(0x0007040600070406),
 	};
 	for (unsigned i = 0; i <= SEG_GS; i++) {
-		state->segment[i] = (struct vcpu_segment){ .limit = 0xffff, .attributes = data };
+		state->segment[i] = (struct vcpu_segment){.limit = 0xffff, .attributes = data};
 	}
 	state->segment[SEG_CS].selector = 0xf000;
 	state->segment[SEG_CS].base = 0xffff0000;
 	state->segment[SEG_CS].attributes = SEG_ATTR_P | SEG_ATTR_S | ATTR_TYPE_CODE;
-	state->segment[SEG_LDTR] = (struct vcpu_segment){
-		.limit = 0xffff, .attributes = SEG_ATTR_P | ATTR_TYPE_LDT
-	};
+	state->segment[SEG_LDTR] =
+		(struct vcpu_segment){.limit = 0xffff, .attributes = SEG_ATTR_P | ATTR_TYPE_LDT};
 	state->segment[SEG_TR] = (struct vcpu_segment){
-		.limit = 0xffff, .attributes = SEG_ATTR_P | ATTR_TYPE_TSS_BUSY
-	};
+		.limit = 0xffff, .attributes = SEG_ATTR_P | ATTR_TYPE_TSS_BUSY};
 }
 
 bool guest_xcr0_is_valid(uint64_t value, uint64_t allowed)
@@ -195,12 +194,12 @@ static const char *check_segments(const struct vcpu_state *s)
 	if (!(ldtr->attributes & SEG_UNUSABLE) &&
 	    (field_get(SEG_ATTR_TYPE, ldtr->attributes) != ATTR_TYPE_LDT ||
 	     (ldtr->attributes & (SEG_ATTR_S | ATTR_RESERVED)) ||
-	     !(ldtr->attributes & SEG_ATTR_P) || !limit_fits(ldtr) ||
-	     !is_canonical(ldtr->base) || (ldtr->selector & 4))) {
+	     !(ldtr->attributes & SEG_ATTR_P) || !limit_fits(ldtr) || !is_canonical(ldtr->base) ||
+	     (ldtr->selector & 4))) {
 		return "LDTR is not a local descriptor table";
 	}
-	if (!is_canonical(s->gdtr_base) || !is_canonical(s->idtr_base) ||
-	    s->gdtr_limit > 0xffff || s->idtr_limit > 0xffff) {
+	if (!is_canonical(s->gdtr_base) || !is_canonical(s->idtr_base) || s->gdtr_limit > 0xffff ||
+	    s->idtr_limit > 0xffff) {
 		return "GDTR or IDTR is out of range";
 	}
 	return NULL;

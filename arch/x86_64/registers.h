@@ -101,16 +101,16 @@ static inline void msr_write(uint32_t index, uint64_t value)
 			 : "memory");
 }
 
-#define REGISTER_ACCESSORS(name)                                                  \
-	static inline uint64_t name##_read(void)                                  \
-	{                                                                         \
-		uint64_t value;                                                   \
+#define REGISTER_ACCESSORS(name)                                                    \
+	static inline uint64_t name##_read(void)                                    \
+	{                                                                           \
+		uint64_t value;                                                     \
 		__asm__ volatile("mov %%" #name ", %0" : "=r"(value) : : "memory"); \
-		return value;                                                     \
-	}                                                                         \
-	static inline void name##_write(uint64_t value)                           \
-	{                                                                         \
-		__asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory");   \
+		return value;                                                       \
+	}                                                                           \
+	static inline void name##_write(uint64_t value)                             \
+	{                                                                           \
+		__asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory");     \
 	}
 
 REGISTER_ACCESSORS(cr0)

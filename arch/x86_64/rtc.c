@@ -63,8 +63,7 @@ static struct rtc_time read_fields(void)
 /* Days since 1970-01-01 of a date of the Gregorian calendar. */
 static uint64_t days_since_1970(const struct rtc_time *time)
 {
-	static const uint16_t before[] = { 0,	31,  59,  90,  120, 151,
-					   181, 212, 243, 273, 304, 334 };
+	static const uint16_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
 	unsigned year = time->year - 1970;
 	unsigned month = MIN(MAX(time->month, 1U), 12U);
 	/* Leap days before this year; from 1970 to 2099 every fourth year has one. */

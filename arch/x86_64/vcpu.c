@@ -42,7 +42,7 @@ static void vmclear(struct vcpu *vcpu);
 static struct vcpu *loaded[CPU_COUNT_MAX];
 
 /* VPIDs in use; 0 is the host's. */
-static uint64_t vpid_used[VPID_COUNT / 64] = { 1 };
+static uint64_t vpid_used[VPID_COUNT / 64] = {1};
 static struct spinlock vpid_lock = SPINLOCK_INIT;
 
 /* ---- Creation ---------------------------------------------------------- */
@@ -229,7 +229,7 @@ static void parked_save(struct vcpu *vcpu)
 {
 	vcpu->parked = (struct vcpu_parked){
 		.cr2 = cr2_read(),
-		.dr = { dr0_read(), dr1_read(), dr2_read(), dr3_read() },
+		.dr = {dr0_read(), dr1_read(), dr2_read(), dr3_read()},
 		.dr6 = dr6_read(),
 		.xcr0 = xcr0_read(),
 		.star = msr_read(MSR_STAR),
@@ -419,14 +419,14 @@ static void set_event(struct vcpu *vcpu, const struct vcpu_state *state)
 		[VCPU_EVENT_SOFTWARE_EXCEPTION] = INTERRUPTION_SOFTWARE_EXCEPTION,
 	};
 
-	vcpu->event = (struct vcpu_event){ 0 };
+	vcpu->event = (struct vcpu_event){0};
 	if (state->event_kind != VCPU_EVENT_NONE) {
 		vcpu->event = (struct vcpu_event){
-			.interruption = (uint32_t)(
-				INTERRUPTION_VALID |
-				field_set(INTERRUPTION_TYPE, types[state->event_kind]) |
-				field_set(INTERRUPTION_VECTOR, state->event_vector) |
-				(state->event_has_error ? INTERRUPTION_HAS_ERROR : 0)),
+			.interruption =
+				(uint32_t)(INTERRUPTION_VALID |
+					   field_set(INTERRUPTION_TYPE, types[state->event_kind]) |
+					   field_set(INTERRUPTION_VECTOR, state->event_vector) |
+					   (state->event_has_error ? INTERRUPTION_HAS_ERROR : 0)),
 			.error = (uint32_t)state->event_error,
 			.length = (uint32_t)state->event_length,
 		};
@@ -448,7 +448,7 @@ void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
 		.cr4 = get_cr4(),
 		.xcr0 = xcr0_read(),
-		.dr = { dr0_read(), dr1_read(), dr2_read(), dr3_read() },
+		.dr = {dr0_read(), dr1_read(), dr2_read(), dr3_read()},
 		.dr6 = dr6_read(),
 		.dr7 = vmcs_read(VMCS_GUEST_DR7),
 		.efer = vmcs_read(VMCS_GUEST_EFER),
@@ -479,12 +479,12 @@ static void set_control_registers(const struct vcpu_state *state)
 {
 	uint64_t entry = vmcs_read(VMCS_ENTRY_CONTROLS) & ~ENTRY_CTL_IA32E_GUEST;
 
-	vmcs_write(VMCS_GUEST_CR0, (state->cr0 & ~(CR0_NW | CR0_CD)) |
-					   (vmx.cr0_fixed1 & ~(CR0_PE | CR0_PG)));
+	vmcs_write(VMCS_GUEST_CR0,
+		   (state->cr0 & ~(CR0_NW | CR0_CD)) | (vmx.cr0_fixed1 & ~(CR0_PE | CR0_PG)));
 	vmcs_write(VMCS_CR0_SHADOW, state->cr0);
 	vmcs_write(VMCS_GUEST_CR3, state->cr3);
-	vmcs_write(VMCS_GUEST_CR4, (state->cr4 & ~CR4_HOST_OWNED) | vmx.cr4_fixed1 |
-					   (cr4_read() & CR4_MCE));
+	vmcs_write(VMCS_GUEST_CR4,
+		   (state->cr4 & ~CR4_HOST_OWNED) | vmx.cr4_fixed1 | (cr4_read() & CR4_MCE));
 	vmcs_write(VMCS_CR4_SHADOW, state->cr4);
 	vmcs_write(VMCS_GUEST_EFER, state->efer);
 	vmcs_write(VMCS_ENTRY_CONTROLS,
@@ -567,13 +567,13 @@ static const struct {
 	uint32_t msr;
 	uint32_t field;
 } kept_msrs[] = {
-	{ MSR_EFER, VMCS_GUEST_EFER },
-	{ MSR_PAT, VMCS_GUEST_PAT },
-	{ MSR_FS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_FS },
-	{ MSR_GS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_GS },
-	{ MSR_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS },
-	{ MSR_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP },
-	{ MSR_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP },
+	{MSR_EFER, VMCS_GUEST_EFER},
+	{MSR_PAT, VMCS_GUEST_PAT},
+	{MSR_FS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_FS},
+	{MSR_GS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_GS},
+	{MSR_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS},
+	{MSR_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP},
+	{MSR_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP},
 };
 
 int vcpu_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
@@ -637,8 +637,8 @@ static void inject(struct vcpu *vcpu, enum interruption_type type, uint8_t vecto
 {
 	CHECK(!(vcpu->event.interruption & INTERRUPTION_VALID));
 	vcpu->event = (struct vcpu_event){
-		.interruption =
-			(uint32_t)(INTERRUPTION_VALID | field_set(INTERRUPTION_TYPE, type) | vector),
+		.interruption = (uint32_t)(INTERRUPTION_VALID | field_set(INTERRUPTION_TYPE, type) |
+					   vector),
 	};
 }
 
@@ -759,12 +759,12 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 
 	ensure_loaded(vcpu);
 	if (vcpu->triple_fault) {
-		*exit = (struct exit){ .reason = EXIT_TRIPLE_FAULT };
+		*exit = (struct exit){.reason = EXIT_TRIPLE_FAULT};
 		return;
 	}
 	ticks = timer_ticks(vcpu, deadline_ns);
 	if (ticks == 0) {
-		*exit = (struct exit){ .reason = EXIT_DEADLINE };
+		*exit = (struct exit){.reason = EXIT_DEADLINE};
 		return;
 	}
 	vmcs_write(VMCS_PREEMPTION_TIMER, ticks);
@@ -778,8 +778,8 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 	if (vmx_enter(vcpu, vcpu->launched) != 0) {
 		log_error("VM entry failed: VM-instruction error %lu (SDM 3, table 32-1)",
 			  vmcs_read(VMCS_INSTRUCTION_ERROR));
-		*exit = (struct exit){ .reason = EXIT_FATAL,
-				       .why = "VM entry failed: invalid control fields" };
+		*exit = (struct exit){.reason = EXIT_FATAL,
+				      .why = "VM entry failed: invalid control fields"};
 		return;
 	}
 	vcpu->launched = true;

@@ -50,18 +50,18 @@ static void controls_init(uint64_t basic)
 {
 	struct vmx_controls *c = &vmx.controls;
 	/* The TRUE capabilities allow the default-1 controls to be 0. */
-	uint32_t step = basic & VMX_BASIC_TRUE_CONTROLS ?
-				MSR_VMX_TRUE_PIN_CONTROLS - MSR_VMX_PIN_CONTROLS :
-				0;
+	uint32_t step = basic & VMX_BASIC_TRUE_CONTROLS
+				? MSR_VMX_TRUE_PIN_CONTROLS - MSR_VMX_PIN_CONTROLS
+				: 0;
 
 	c->pin = controls_adjust(MSR_VMX_PIN_CONTROLS + step, PIN_EXTERNAL_INTERRUPT | PIN_NMI |
 								      PIN_VIRTUAL_NMI |
 								      PIN_PREEMPTION_TIMER);
-	c->primary = controls_adjust(
-		MSR_VMX_PRIMARY_CONTROLS + step,
-		PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC | PRIMARY_CR8_LOAD |
-			PRIMARY_CR8_STORE | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS |
-			PRIMARY_MONITOR | PRIMARY_SECONDARY);
+	c->primary =
+		controls_adjust(MSR_VMX_PRIMARY_CONTROLS + step,
+				PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
+					PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO_BITMAPS |
+					PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR | PRIMARY_SECONDARY);
 	c->secondary = controls_adjust(MSR_VMX_SECONDARY_CONTROLS,
 				       SECONDARY_EPT | SECONDARY_RDTSCP | SECONDARY_VPID |
 					       SECONDARY_UNRESTRICTED | SECONDARY_INVPCID);
@@ -80,13 +80,11 @@ static void msr_bitmap_init(uint8_t *bitmap)
 		uint32_t msr;
 		bool read_only;
 	} open[] = {
-		{ MSR_FS_BASE, false },	      { MSR_GS_BASE, false },
-		{ MSR_KERNEL_GS_BASE, false }, { MSR_STAR, false },
-		{ MSR_LSTAR, false },	      { MSR_CSTAR, false },
-		{ MSR_FMASK, false },	      { MSR_SYSENTER_CS, false },
-		{ MSR_SYSENTER_ESP, false },  { MSR_SYSENTER_EIP, false },
-		{ MSR_PAT, false },	      { MSR_TSC_AUX, false },
-		{ MSR_EFER, true },	      { MSR_TSC, true },
+		{MSR_FS_BASE, false},	   {MSR_GS_BASE, false},     {MSR_KERNEL_GS_BASE, false},
+		{MSR_STAR, false},	   {MSR_LSTAR, false},	     {MSR_CSTAR, false},
+		{MSR_FMASK, false},	   {MSR_SYSENTER_CS, false}, {MSR_SYSENTER_ESP, false},
+		{MSR_SYSENTER_EIP, false}, {MSR_PAT, false},	     {MSR_TSC_AUX, false},
+		{MSR_EFER, true},	   {MSR_TSC, true},
 	};
 
 	/* Four parts of 1 KiB: read low, read high, write low, write high (26.6.9). */
@@ -107,7 +105,9 @@ int vmx_init(void)
 	uint64_t basic = msr_read(MSR_VMX_BASIC);
 	uint64_t ept = msr_read(MSR_VMX_EPT_VPID_CAP);
 	struct ept_features features = {
-		.leaf_level_max = ept & EPT_CAP_1G ? 2 : ept & EPT_CAP_2M ? 1 : 0,
+		.leaf_level_max = ept & EPT_CAP_1G   ? 2
+				  : ept & EPT_CAP_2M ? 1
+						     : 0,
 		.accessed_dirty = (ept & EPT_CAP_ACCESSED_DIRTY) != 0,
 	};
 
@@ -170,7 +170,7 @@ void vmx_invalidate_ept(uint64_t ept_pointer)
 {
 	struct {
 		uint64_t ept_pointer, reserved;
-	} descriptor = { ept_pointer, 0 };
+	} descriptor = {ept_pointer, 0};
 	bool failed;
 
 	__asm__ volatile("invept %1, %2"
@@ -184,7 +184,7 @@ void vmx_invalidate_vpid(uint16_t vpid)
 {
 	struct {
 		uint64_t vpid, linear;
-	} descriptor = { vpid, 0 };
+	} descriptor = {vpid, 0};
 	bool failed;
 
 	__asm__ volatile("invvpid %1, %2"

@@ -67,7 +67,7 @@ static const char *const reason_names[EXIT_COUNTER_COUNT] = {
 	[REASON_RDPMC] = "RDPMC",
 	[REASON_RSM] = "RSM",
 	[REASON_VMCALL] = "VMCALL",
-	[REASON_VMCLEAR ... REASON_VMXON] = "VMX instruction",
+	[REASON_VMCLEAR... REASON_VMXON] = "VMX instruction",
 	[REASON_CR_ACCESS] = "control register",
 	[REASON_IO] = "I/O instruction",
 	[REASON_RDMSR] = "RDMSR",
@@ -394,8 +394,8 @@ void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 
 static void dump_segments(const struct vcpu_state *s)
 {
-	static const char *const names[SEG_COUNT] = { "ES", "CS", "SS", "DS",
-						      "FS", "GS", "LDTR", "TR" };
+	static const char *const names[SEG_COUNT] = {"ES", "CS", "SS",	 "DS",
+						     "FS", "GS", "LDTR", "TR"};
 
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		log_error("  %-4s %04x base %016lx limit %08x attributes %05x", names[i],

@@ -88,7 +88,7 @@ static void add_probe(uint64_t gpa)
 	hpa_t hpa = stage2_translate(&tree, GPA(gpa), &contiguous);
 
 	assert_true(probe_count < PROBE_COUNT);
-	probes[probe_count++] = (struct probe){ GPA(gpa), hpa.v, hpa.v };
+	probes[probe_count++] = (struct probe){GPA(gpa), hpa.v, hpa.v};
 }
 
 /* Maps under the checker's eyes. */
@@ -230,7 +230,7 @@ static void memory_comes_and_goes_whole(void **state)
 {
 	struct guest_memory memory;
 	uint64_t before = page_free_count();
-	uint8_t bytes[32] = { 1, 2, 3, 4, 5, 6, 7, 8 }, back[32];
+	uint8_t bytes[32] = {1, 2, 3, 4, 5, 6, 7, 8}, back[32];
 	int more;
 
 	(void)state;
