@@ -156,12 +156,12 @@ static int run_stats(int argc, char **argv)
 static void print_virtualisation(void)
 {
 	if (virt_available()) {
-		console_print("Guests:      can run\n");
+		console_print("guests    can run\n");
 		return;
 	}
-	console_print("Guests:      cannot run, state no-virt:\n");
+	console_print("guests    cannot run, state no-virt:\n");
 	for (unsigned i = 0; virt_missing(i) != NULL; i++) {
-		console_print("  %s\n", virt_missing(i));
+		console_print("          %s\n", virt_missing(i));
 	}
 }
 
@@ -176,23 +176,25 @@ static void print_memory(void)
 		guests += vm->state != VM_STOPPED ? vm->memory.populated : 0;
 		overhead += vm_overhead(vm);
 	}
-	console_print("Memory:      %lu MiB, %lu MiB free (%lu pages)\n", host.ram / MIB,
+	console_print("memory    %lu MiB, %lu MiB free (%lu pages)\n", host.ram / MIB,
 		      page_free_count() * PAGE_SIZE / MIB, page_free_count());
-	console_print("  guests     %lu MiB, and %lu KiB beyond their RAM\n", guests / MIB,
+	console_print("          guests %lu MiB, and %lu KiB beyond their RAM\n", guests / MIB,
 		      overhead / KIB);
-	console_print("  images     %lu KiB kept for the guests' next start\n", host.files / KIB);
-	console_print("  hypervisor %lu KiB\n", (host.image + used - guests - overhead) / KIB);
+	console_print("          images %lu KiB kept for the guests' next start\n",
+		      host.files / KIB);
+	console_print("          hypervisor %lu KiB\n",
+		      (host.image + used - guests - overhead) / KIB);
 }
 
 static int run_info(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	console_print("Host:        %s\n", host.name);
+	console_print("host      %s\n", host.name);
 	cpu_print_info(console_print);
 	print_virtualisation();
 	print_memory();
-	console_print("Boot:        %lu ticks from the loader to the prompt, %lu in firmware\n",
+	console_print("boot      %lu ticks from the loader to the prompt, %lu in firmware\n",
 		      host.boot_ticks, host.firmware_ticks);
 	return 0;
 }
