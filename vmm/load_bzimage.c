@@ -159,15 +159,19 @@ static int put_page_tables(struct loader *loader, gpa_t *base)
 	return result;
 }
 
+static void set_u32(uint8_t *header, unsigned field, uint64_t value)
+{
+	uint32_t word = (uint32_t)value;
+
+	memcpy(&header[field - HDR_START], &word, sizeof(word));
+}
+
 static int put_params(struct loader *loader, const struct bzimage *bzimage, gpa_t initrd,
 		      gpa_t cmdline, gpa_t *base)
 {
 	uint8_t header[HDR_MAX_END - HDR_START];
 	struct e820_entry map[LOADER_RANGE_COUNT];
 	uint8_t map_count = (uint8_t)loader->range_count;
-	uint32_t initrd_base = (uint32_t)initrd.v;
-	uint32_t initrd_size = (uint32_t)loader->request->initrd.size;
-	uint32_t cmdline_base = (uint32_t)cmdline.v;
 	unsigned header_size = bzimage->header_end - HDR_START;
 	int result =
 		loader_put(loader, "boot_params", NULL, PAGE_SIZE, PAGE_SIZE, LOADER_LOW_END, base);
@@ -177,9 +181,9 @@ static int put_params(struct loader *loader, const struct bzimage *bzimage, gpa_
 	}
 	memcpy(header, bzimage->header + HDR_START, header_size);
 	header[HDR_LOADER_TYPE - HDR_START] = LOADER_TYPE_OTHER;
-	memcpy(header + HDR_RAMDISK_BASE - HDR_START, &initrd_base, 4);
-	memcpy(header + HDR_RAMDISK_SIZE - HDR_START, &initrd_size, 4);
-	memcpy(header + HDR_CMDLINE - HDR_START, &cmdline_base, 4);
+	set_u32(header, HDR_RAMDISK_BASE, initrd.v);
+	set_u32(header, HDR_RAMDISK_SIZE, loader->request->initrd.size);
+	set_u32(header, HDR_CMDLINE, cmdline.v);
 	for (unsigned i = 0; i < map_count; i++) {
 		map[i] = (struct e820_entry){loader->ranges[i].base, loader->ranges[i].size,
 					     loader->ranges[i].kind};
