@@ -176,7 +176,7 @@ void vm_init(const struct config *config, const struct vm_image *files, unsigned
 		};
 		if (!vm->config->valid) {
 			snprintf(vm->ending, sizeof(vm->ending),
-				 "its section in dyad.conf, line %u, has mistakes",
+				 "dyad.conf:%u: its section has mistakes; the log names them",
 				 vm->config->line);
 		} else if (vm->config->start && virt_available()) {
 			vm_request(vm, VM_REQUEST_START);
@@ -220,12 +220,15 @@ static int start_begin(struct vm *vm)
 		return refuse(vm, "%s", virt_missing(0));
 	}
 	if (!vm->config->valid) {
-		return refuse(vm, "its section in dyad.conf, line %u, has mistakes",
+		return refuse(vm, "dyad.conf:%u: its section has mistakes; the log names them",
 			      vm->config->line);
 	}
 	if (needed > page_free_count()) {
-		return refuse(vm, "it needs %lu MiB of memory, and %lu MiB are free",
-			      vm->config->memory / MIB, page_free_count() * PAGE_SIZE / MIB);
+		return refuse(vm,
+			      "dyad.conf:%u: it needs %lu MiB of memory; allowed: what is "
+			      "free, %lu MiB",
+			      vm->config->line, vm->config->memory / MIB,
+			      page_free_count() * PAGE_SIZE / MIB);
 	}
 	if (vm->output.data == NULL) {
 		void *ring = page_new(VM_OUTPUT_SIZE);
@@ -256,7 +259,10 @@ static int find_image(struct vm *vm, const char *name, struct load_image *image)
 		image->size = images[i].size;
 		return 0;
 	}
-	return refuse(vm, "\\dyad\\%s was not found or not readable on the boot volume", name);
+	return refuse(vm,
+		      "dyad.conf:%u: \\dyad\\%s was not found or not readable; allowed: "
+		      "a file of the volume that Dyad was started from",
+		      vm->config->line, name);
 }
 
 /* "FILE [arguments]": the file's name ends at the first blank. */
