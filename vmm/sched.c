@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of each CPU. A guest's turn lasts a slice at most, shorter on the
- * service CPU, whose services then never wait longer than that.
+ * The loop of each CPU. A guest's turn ends with its slice, with an interrupt,
+ * or when a service is due.
  */
 #include "vmm/sched.h"
 
 #include "arch/x86_64/arch.h"
 #include "vmm/vm.h"
 
-#define NS_PER_MS UINT64_C(1000000)
-#define SLICE_NS (10 * NS_PER_MS)
-#define SERVICE_CPU_SLICE_NS (1 * NS_PER_MS)
+#define SLICE_NS UINT64_C(10000000)
 
 static service_fn *const *services;
 
@@ -64,7 +62,6 @@ static uint64_t guests_deadline_ns(unsigned cpu)
 _Noreturn void sched_loop(void)
 {
 	unsigned cpu = cpu_id();
-	uint64_t slice_ns = cpu == 0 ? SERVICE_CPU_SLICE_NS : SLICE_NS;
 	unsigned turn = 0;
 
 	for (;;) {
@@ -74,7 +71,9 @@ _Noreturn void sched_loop(void)
 		if (vm == NULL) {
 			cpu_idle(MIN(deadline_ns, guests_deadline_ns(cpu)));
 		} else {
-			vm_step(vm, MIN(deadline_ns, time_now_ns() + slice_ns));
+			uint64_t slice_end_ns = time_now_ns() + SLICE_NS;
+
+			vm_step(vm, MIN(deadline_ns, slice_end_ns));
 		}
 	}
 }

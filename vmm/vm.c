@@ -517,6 +517,7 @@ static void deliver_interrupt(struct vm *vm)
 static void run(struct vm *vm, uint64_t until_ns)
 {
 	struct exit exit;
+	uint64_t deadline_ns;
 
 	do {
 		if (vm->nmi_pending || platform_nmi_take(vm->platform)) {
@@ -528,8 +529,8 @@ static void run(struct vm *vm, uint64_t until_ns)
 		if (vm->halted) {
 			return;
 		}
-		vcpu_run(vm->vcpu, vm->memory.tree.generation, MIN(until_ns, vm_deadline_ns(vm)),
-			 &exit);
+		deadline_ns = guest_to_host_ns(vm, platform_deadline_ns(vm->platform));
+		vcpu_run(vm->vcpu, vm->memory.tree.generation, MIN(until_ns, deadline_ns), &exit);
 		vm->exit_count[exit.reason]++;
 	} while (exit_handle(vm, &exit));
 }

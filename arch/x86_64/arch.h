@@ -336,9 +336,6 @@ void vcpu_inject_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, ui
 void vcpu_want_irq_window(struct vcpu *vcpu, bool want);
 void vcpu_want_nmi_window(struct vcpu *vcpu, bool want);
 
-/* Exits by the backend's own reasons, for `stats`: NULL after the last. */
-const char *vcpu_exit_count(const struct vcpu *vcpu, unsigned index, uint64_t *count);
-
 /* The backend's registers of this guest into the log, for a guest that ends badly. */
 void vcpu_dump(struct vcpu *vcpu);
 

@@ -548,8 +548,8 @@ void vcpu_advance(struct vcpu *vcpu, unsigned length)
 	ensure_loaded(vcpu);
 	rip = vmcs_read(VMCS_GUEST_RIP) + length;
 	blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	if (rip > UINT32_MAX && !(vmcs_read(VMCS_ENTRY_CONTROLS) & ENTRY_CTL_IA32E_GUEST)) {
-		rip = (uint32_t)rip;
+	if (rip - 4 * GIB < length && !(vmcs_read(VMCS_ENTRY_CONTROLS) & ENTRY_CTL_IA32E_GUEST)) {
+		rip = (uint32_t)rip; /* it wraps outside long mode */
 	}
 	vmcs_write(VMCS_GUEST_RIP, rip);
 	if (blocking & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) {
@@ -786,11 +786,3 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 	vmx_exit_decode(vcpu, exit);
 }
 
-const char *vcpu_exit_count(const struct vcpu *vcpu, unsigned index, uint64_t *count)
-{
-	if (index >= EXIT_COUNTER_COUNT) {
-		return NULL;
-	}
-	*count = vcpu->exit_count[index];
-	return vmx_exit_reason_name(index);
-}

@@ -19,9 +19,6 @@
 #define VECTOR_AC 17
 #define VECTOR_MC 18
 
-/* Basic exit reasons are 0 to 69 and some above (SDM 3, appendix C). */
-#define EXIT_COUNTER_COUNT 78
-
 /* State that exits leave in the CPU, in the order in which it is switched. */
 struct vcpu_parked {
 	uint64_t cr2, dr[4], dr6, xcr0;
@@ -52,7 +49,6 @@ struct vcpu {
 	hpa_t vmcs;
 	void *fpu;
 	struct vcpu_parked parked;
-	uint64_t exit_count[EXIT_COUNTER_COUNT];
 };
 
 /*
@@ -65,6 +61,5 @@ void vmx_exit_point(void);
 
 /* Takes the exit apart, from the current VMCS. (vmx_exit.c) */
 void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit);
-const char *vmx_exit_reason_name(unsigned basic_reason);
 
 #endif

@@ -51,7 +51,7 @@ enum {
 	REASON_XSETBV = 55,
 };
 
-static const char *const reason_names[EXIT_COUNTER_COUNT] = {
+static const char *const reason_names[] = {
 	[REASON_EXCEPTION_OR_NMI] = "exception or NMI",
 	[REASON_EXTERNAL_INTERRUPT] = "external interrupt",
 	[REASON_TRIPLE_FAULT] = "triple fault",
@@ -86,11 +86,11 @@ static const char *const reason_names[EXIT_COUNTER_COUNT] = {
 	[REASON_XSETBV] = "XSETBV",
 };
 
-const char *vmx_exit_reason_name(unsigned basic_reason)
+static const char *reason_name(uint64_t basic)
 {
-	const char *name = basic_reason < EXIT_COUNTER_COUNT ? reason_names[basic_reason] : NULL;
+	const char *name = basic < ARRAY_SIZE(reason_names) ? reason_names[basic] : NULL;
 
-	return name != NULL ? name : "other";
+	return name != NULL ? name : "unknown exit reason";
 }
 
 static void fatal(struct exit *exit, const char *why)
@@ -321,9 +321,8 @@ void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 	uint64_t reason = vmcs_read(VMCS_EXIT_REASON);
 	uint64_t basic = field_get(EXIT_REASON_BASIC, reason);
 
-	vcpu->exit_count[MIN(basic, EXIT_COUNTER_COUNT - 1)]++;
 	if (reason & EXIT_REASON_ENTRY_FAILURE) {
-		fatal(exit, vmx_exit_reason_name((unsigned)basic));
+		fatal(exit, reason_name(basic));
 		return;
 	}
 	switch (basic) {
@@ -385,7 +384,7 @@ void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 	default:
 		exit->reason = simple_reason(basic);
 		if (exit->reason == EXIT_NONE) {
-			fatal(exit, vmx_exit_reason_name((unsigned)basic));
+			fatal(exit, reason_name(basic));
 		}
 	}
 }

@@ -557,15 +557,6 @@ void vcpu_want_nmi_window(struct vcpu *vcpu, bool want)
 	vcpu->want_nmi_window = want;
 }
 
-const char *vcpu_exit_count(const struct vcpu *vcpu, unsigned index, uint64_t *count)
-{
-	if (index > 0) {
-		return NULL;
-	}
-	*count = vcpu->run_count;
-	return "run";
-}
-
 void vcpu_dump(struct vcpu *vcpu)
 {
 	vcpu->dump_count++;
