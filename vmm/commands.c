@@ -99,7 +99,7 @@ static int run_console(int argc, char **argv)
 	if (vm == NULL) {
 		return -ENOENT;
 	}
-	if (vm->output.data == NULL) {
+	if (vm->state == VM_STOPPED && output_ring_end(&vm->output) == 0) {
 		console_print("Guest %s has not run yet: there is nothing to show.\n", argv[1]);
 		return -EINVAL;
 	}

@@ -36,11 +36,14 @@ const char *exit_reason_name(enum exit_reason reason)
 	return names[reason];
 }
 
-/* What the guest did to its machine by its last access, if anything. */
+/* What the guest did to its machine by its last access, if it is still there. */
 static enum exit_action machine_event(struct vm *vm, enum exit_action otherwise)
 {
 	uint32_t code;
 
+	if (otherwise == EXIT_ENDED) {
+		return EXIT_ENDED;
+	}
 	switch (platform_event_take(vm->platform)) {
 	case PLATFORM_NONE:
 		return otherwise;

@@ -69,10 +69,10 @@ static void set_state(struct vm *vm, enum vm_state state)
 
 uint64_t vm_overhead(const struct vm *vm)
 {
-	uint64_t size = vm->output.data != NULL ? VM_OUTPUT_SIZE : 0;
+	uint64_t size = VM_OUTPUT_SIZE + platform_size();
 
 	if (get_state(vm) != VM_STOPPED) {
-		size += vm->memory.tree.table_count * PAGE_SIZE + platform_size() + vcpu_size();
+		size += vm->memory.tree.table_count * PAGE_SIZE + vcpu_size();
 	}
 	return size;
 }
@@ -157,6 +157,28 @@ static unsigned place(unsigned index)
 	return others == 0 ? 0 : 1 + index % others;
 }
 
+/*
+ * The console on the service CPU may reach for these at any moment, so they stay
+ * for as long as the host runs.
+ */
+static void make_console(struct vm *vm)
+{
+	void *ring = page_new(VM_OUTPUT_SIZE);
+
+	vm->platform = page_new(platform_size());
+	if (ring == NULL || vm->platform == NULL) {
+		panic("no memory for the console of guest %s", vm->config->name);
+	}
+	output_ring_init(&vm->output, ring, VM_OUTPUT_SIZE);
+	vm->console = (struct console_target){
+		.name = vm->config->name,
+		.output = &vm->output,
+		.input = console_input,
+		.alive = console_alive,
+		.context = vm,
+	};
+}
+
 void vm_init(const struct config *config, const struct vm_image *files, unsigned file_count)
 {
 	images = files;
@@ -167,13 +189,7 @@ void vm_init(const struct config *config, const struct vm_image *files, unsigned
 
 		vm->config = &config->guests[i];
 		vm->cpu = place(i);
-		vm->console = (struct console_target){
-			.name = vm->config->name,
-			.output = &vm->output,
-			.input = console_input,
-			.alive = console_alive,
-			.context = vm,
-		};
+		make_console(vm);
 		if (!vm->config->valid) {
 			snprintf(vm->ending, sizeof(vm->ending),
 				 "dyad.conf:%u: its section has mistakes; the log names them",
@@ -204,10 +220,6 @@ static void free_parts(struct vm *vm)
 		vcpu_destroy(vm->vcpu);
 		vm->vcpu = NULL;
 	}
-	if (vm->platform != NULL) {
-		page_delete(vm->platform, platform_size());
-		vm->platform = NULL;
-	}
 	memory_destroy(&vm->memory);
 }
 
@@ -229,14 +241,6 @@ static int start_begin(struct vm *vm)
 			      "free, %lu MiB",
 			      vm->config->line, vm->config->memory / MIB,
 			      page_free_count() * PAGE_SIZE / MIB);
-	}
-	if (vm->output.data == NULL) {
-		void *ring = page_new(VM_OUTPUT_SIZE);
-
-		if (ring == NULL) {
-			return refuse(vm, "no memory for its console");
-		}
-		output_ring_init(&vm->output, ring, VM_OUTPUT_SIZE);
 	}
 	if (memory_create(&vm->memory, vm->config->memory) != 0) {
 		return refuse(vm, "no memory for its page tables");
@@ -319,10 +323,9 @@ static int make_machine(struct vm *vm)
 	if (cpuid_policy_init(&vm->cpuid, vm->config->cpu, clocks, cpuid_host, error) != 0) {
 		return refuse(vm, "%s", error);
 	}
-	vm->platform = page_new(platform_size());
 	vm->vcpu = vcpu_create(vm->memory.tree.root, &vm->cpuid.limits);
-	if (vm->platform == NULL || vm->vcpu == NULL) {
-		return refuse(vm, "no memory for its machine");
+	if (vm->vcpu == NULL) {
+		return refuse(vm, "no memory for its vCPU");
 	}
 	vm->wall_clock_s = wall_clock_s();
 	set_epoch(vm, tsc_now());
