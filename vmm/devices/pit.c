@@ -59,6 +59,11 @@ static uint16_t to_bcd(uint32_t value)
 	return value / 1000 % 10 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
 }
 
+static uint32_t modulus(const counter_t *c)
+{
+	return c->control & CONTROL_BCD ? 10000 : 65536;
+}
+
 /* Ticks since the count was loaded, the time without gate not counted. */
 static uint64_t elapsed_ticks(const counter_t *c, uint64_t now_ns)
 {
@@ -71,7 +76,6 @@ static uint64_t elapsed_ticks(const counter_t *c, uint64_t now_ns)
 static uint16_t counter_value(const counter_t *c, uint64_t now_ns)
 {
 	uint64_t ticks = elapsed_ticks(c, now_ns);
-	uint32_t modulus = c->control & CONTROL_BCD ? 10000 : 65536;
 	uint32_t value;
 
 	if (!c->count) {
@@ -82,9 +86,9 @@ static uint16_t counter_value(const counter_t *c, uint64_t now_ns)
 	} else if (counter_mode(c) == SQUARE) {
 		value = c->count - 2 * ticks % c->count; /* counts down by two */
 	} else {
-		value = c->count + modulus - ticks % modulus;
+		value = c->count + modulus(c) - ticks % modulus(c);
 	}
-	value %= modulus;
+	value %= modulus(c);
 	return c->control & CONTROL_BCD ? to_bcd(value) : value;
 }
 
@@ -160,11 +164,12 @@ static void restart_irq(struct pit *pit, uint64_t now_ns)
 
 /* ---- Counters ---------------------------------------------------------------------- */
 
+/* 0 is the largest count. Digits beyond 9 may count as anything. */
 static void load_count(counter_t *c, uint64_t now_ns)
 {
-	uint32_t count = c->control & CONTROL_BCD ? from_bcd(c->reload) : c->reload;
+	uint32_t count = c->control & CONTROL_BCD ? from_bcd(c->reload) % 10000 : c->reload;
 
-	c->count = count ? count : c->control & CONTROL_BCD ? 10000 : 65536;
+	c->count = count ? count : modulus(c);
 	c->start_ns = now_ns;
 	c->held_ticks = 0;
 	c->running = true;
@@ -375,9 +380,7 @@ static void pit_reset(struct device *device)
 
 static int counter_validate(const counter_t *c)
 {
-	uint32_t modulus = c->control & CONTROL_BCD ? 10000 : 65536;
-
-	if ((c->control & ~CONTROL_KEPT) || c->count > modulus || (c->running && !c->count)) {
+	if ((c->control & ~CONTROL_KEPT) || c->count > modulus(c) || (c->running && !c->count)) {
 		return -EINVAL;
 	}
 	if (c->gate > 1 || c->running > 1 || c->count_latched > 1 || c->status_latched > 1 ||
