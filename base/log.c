@@ -20,6 +20,7 @@ uint64_t tsc_to_ns(uint64_t ticks);
 static struct {
 	struct spinlock lock;
 	uint64_t next;
+	uint64_t start_ticks; /* of the first line */
 	struct log_line lines[LOG_LINE_COUNT];
 	void (*immediate)(const struct log_line *line);
 	void (*listener)(void);
@@ -65,7 +66,8 @@ static PRINTF_LIKE(2, 0) void format_line(struct log_line *line, const char *for
 
 void log_write(enum log_level level, const char *format, ...)
 {
-	struct log_line line = {.level = level, .time_ns = tsc_to_ns(tsc_now())};
+	struct log_line line = {.level = level};
+	uint64_t now = tsc_now();
 	va_list args;
 
 	va_start(args, format);
@@ -73,6 +75,10 @@ void log_write(enum log_level level, const char *format, ...)
 	va_end(args);
 
 	lock_ring();
+	if (ring.next == 0) {
+		ring.start_ticks = now;
+	}
+	line.time_ns = tsc_to_ns(now - ring.start_ticks);
 	line.sequence = ring.next++;
 	ring.lines[line.sequence % LOG_LINE_COUNT] = line;
 	unlock_ring();

@@ -19,7 +19,7 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 struct log_line {
 	uint64_t sequence; /* 0 is the first line ever written */
-	uint64_t time_ns; /* host time, as time_now_ns() gives it */
+	uint64_t time_ns; /* since the first line; 0 before the clock is known */
 	enum log_level level;
 	char text[LOG_LINE_MAX];
 };
