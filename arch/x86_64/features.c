@@ -5,8 +5,8 @@
 
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/fpu.h"
+#include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
-#include "base/check.h"
 
 #define CR4_LA57 BIT(12)
 #define APIC_BASE_EN BIT(11)
@@ -51,6 +51,7 @@ struct cpuid cpuid_host(uint32_t leaf, uint32_t subleaf)
 static void require(bool there, const char *sentence)
 {
 	if (!there) {
+		panic_reboot_s = 0; /* the next start would end here too */
 		panic("this machine cannot run Dyad: %s", sentence);
 	}
 }

@@ -29,8 +29,8 @@
 #define MCI_STATUS_VALID BIT(63)
 #define MCI_STATUS_ADDRV BIT(58)
 
-/* Before the calibration: longer than asked for, rather than unread. */
-#define TSC_HZ_UNKNOWN UINT64_C(5000000000)
+/* Before the calibration: a few seconds on any CPU of today. */
+#define TSC_HZ_UNKNOWN UINT64_C(1000000000)
 
 unsigned panic_reboot_s = 10;
 
