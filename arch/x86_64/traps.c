@@ -105,7 +105,7 @@ static void nmi(const struct trap_frame *frame)
 	this_cpu()->nmi_unknown_count++;
 }
 
-void interrupt_dispatch(unsigned vector)
+static void interrupt(unsigned vector)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -139,7 +139,7 @@ void interrupt_dispatch(unsigned vector)
 void trap_handle(struct trap_frame *frame)
 {
 	if (frame->vector >= VECTOR_FIRST) {
-		interrupt_dispatch((unsigned)frame->vector);
+		interrupt((unsigned)frame->vector);
 	} else if (frame->vector == TRAP_NMI) {
 		nmi(frame);
 	} else {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Vectors: what each one is for and what happens when it comes. Interrupts are
- * on only inside cpu_idle; one that comes while a guest runs is handed to
- * interrupt_dispatch() by the backend.
+ * on only inside cpu_idle, and for one instruction after one made a guest leave;
+ * an NMI that did so is repeated by the backend with INT 2, since only IRET ends
+ * the blocking of further ones (SDM 3, 6.7.1).
  */
 #ifndef ARCH_X86_64_TRAPS_H
 #define ARCH_X86_64_TRAPS_H
@@ -38,21 +39,5 @@ extern const uint8_t trap_entries[256][TRAP_ENTRY_SIZE];
 
 /* All exceptions, NMIs and interrupts; called by trap_entries.S. */
 void trap_handle(struct trap_frame *frame);
-
-/*
- * Treats the interrupt `vector`, which the CPU has acknowledged, end of
- * interrupt included: the same for one that came through the IDT and for one
- * that made a guest leave. Interrupts are off.
- */
-void interrupt_dispatch(unsigned vector);
-
-/*
- * Treats an NMI that made a guest leave. By way of the IDT, since only IRET
- * ends the blocking of further NMIs (SDM 3, 6.7.1).
- */
-static inline void nmi_dispatch(void)
-{
-	__asm__ volatile("int $2" : : : "memory");
-}
 
 #endif
