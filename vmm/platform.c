@@ -37,6 +37,9 @@ static void add_device(struct platform *platform, struct device *device,
 	CHECK(platform->device_count < PLATFORM_DEVICE_MAX);
 	platform->devices[platform->device_count++] = device;
 	*device = (struct device){ops, platform, TIME_NEVER};
+	if (ops->step) {
+		platform->timers[platform->timer_count++] = device;
+	}
 	for (unsigned i = 0; i < ops->port_count; i++) {
 		add_port_region(platform, device, &ops->ports[i]);
 	}
@@ -103,8 +106,8 @@ static uint64_t earliest_deadline(const struct platform *platform)
 {
 	uint64_t deadline = TIME_NEVER;
 
-	for (unsigned i = 0; i < platform->device_count; i++) {
-		deadline = MIN(deadline, platform->devices[i]->deadline_ns);
+	for (unsigned i = 0; i < platform->timer_count; i++) {
+		deadline = MIN(deadline, platform->timers[i]->deadline_ns);
 	}
 	return deadline;
 }
@@ -313,8 +316,8 @@ void platform_step(struct platform *platform)
 	if (now < platform->deadline_ns) {
 		return;
 	}
-	for (unsigned i = 0; i < platform->device_count; i++) {
-		struct device *device = platform->devices[i];
+	for (unsigned i = 0; i < platform->timer_count; i++) {
+		struct device *device = platform->timers[i];
 
 		if (device->deadline_ns <= now) {
 			device->ops->step(device, now);

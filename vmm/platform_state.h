@@ -37,6 +37,8 @@ struct platform {
 
 	unsigned device_count;
 	struct device *devices[PLATFORM_DEVICE_MAX];
+	unsigned timer_count;
+	struct device *timers[PLATFORM_DEVICE_MAX]; /* devices that have deadlines */
 	unsigned port_entry_count;
 	const struct port_entry *port_last; /* found last: likely the next too */
 	struct port_entry port_entries[PLATFORM_PORT_REGION_MAX]; /* by base */

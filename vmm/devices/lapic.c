@@ -42,6 +42,8 @@ enum {
 
 #define VERSION (0x14 | (LVT_COUNT - 1) << 16)
 
+#define TPR_MASK BITS(7, 0)
+
 #define SVR_ENABLE BIT(8)
 #define SVR_MASK BITS(8, 0)
 #define LDR_MASK BITS(31, 24)
@@ -72,18 +74,29 @@ enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 #define LVT_POLARITY BIT(13)
 #define LVT_LEVEL BIT(15)
 #define LVT_MASKED BIT(16)
+#define LVT_LINT_MASK (LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED)
 #define LVT_TIMER_MODE BITS(18, 17)
 enum { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
 
 #define DIVIDE_MASK (BIT(3) | BITS(1, 0))
 
-static const uint32_t lvt_writable[LVT_COUNT] = {
-	[LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
-	[LVT_THERMAL] = LVT_VECTOR | LVT_MODE | LVT_MASKED,
-	[LVT_PERFORMANCE] = LVT_VECTOR | LVT_MODE | LVT_MASKED,
-	[LVT_LINT0] = LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED,
-	[LVT_LINT1] = LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED,
-	[LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
+/* Registers that can be written, alike in both modes, and the bits that a write may set. */
+static const struct {
+	bool writable;
+	uint32_t bits;
+} registers[REG_COUNT] = {
+	[REG_TPR] = {true, TPR_MASK},
+	[REG_EOI] = {true, 0},
+	[REG_SVR] = {true, SVR_MASK},
+	[REG_ESR] = {true, 0},
+	[REG_LVT + LVT_TIMER] = {true, LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE},
+	[REG_LVT + LVT_THERMAL] = {true, LVT_VECTOR | LVT_MODE | LVT_MASKED},
+	[REG_LVT + LVT_PERFORMANCE] = {true, LVT_VECTOR | LVT_MODE | LVT_MASKED},
+	[REG_LVT + LVT_LINT0] = {true, LVT_LINT_MASK},
+	[REG_LVT + LVT_LINT1] = {true, LVT_LINT_MASK},
+	[REG_LVT + LVT_ERROR] = {true, LVT_VECTOR | LVT_MASKED},
+	[REG_TIMER_INITIAL] = {true, UINT32_MAX},
+	[REG_TIMER_DIVIDE] = {true, DIVIDE_MASK},
 };
 
 static bool is_enabled(const struct lapic_state_v1 *s)
@@ -121,6 +134,7 @@ static bool vector_test(const uint64_t map[4], uint8_t vector)
 /* The highest vector in it, -1 when there is none. */
 static int vector_highest(const uint64_t map[4])
 {
+#pragma GCC unroll 4
 	for (int i = 3; i >= 0; i--) {
 		if (map[i]) {
 			return i * 64 + 63 - __builtin_clzll(map[i]);
@@ -421,14 +435,18 @@ static void send(struct lapic *lapic)
 	}
 }
 
-static void send_to_self(struct lapic *lapic, uint8_t vector)
+static int send_to_self(struct lapic *lapic, uint64_t value)
 {
-	if (vector < 16) {
+	if (value & ~ICR_VECTOR) {
+		return -EINVAL;
+	}
+	if (value < 16) {
 		note_error(lapic, ESR_SEND_ILLEGAL);
 		update_raised(lapic);
 	} else {
-		accept(lapic, vector, false);
+		accept(lapic, value, false);
 	}
+	return 0;
 }
 
 /* ---- Timer ----------------------------------------------------------------------- */
@@ -610,82 +628,40 @@ static uint32_t map_word(const uint64_t map[4], unsigned index)
 	return map[index / 2] >> (index % 2 * 32);
 }
 
-/* True when there is such a register that can be read, in either mode. */
-static bool read_register(struct lapic *lapic, unsigned reg, uint32_t *value)
+/* Of the registers that are alike in both modes; -1: there is none to read. */
+static int64_t read_register(struct lapic *lapic, unsigned reg)
 {
 	const struct lapic_state_v1 *s = &lapic->state;
 
 	switch (reg) {
 	case REG_VERSION:
-		*value = VERSION;
-		break;
+		return VERSION;
 	case REG_TPR:
-		*value = s->tpr;
-		break;
+		return s->tpr;
 	case REG_PPR:
-		*value = processor_priority(s);
-		break;
+		return processor_priority(s);
 	case REG_LDR:
-		*value = read_ldr(lapic);
-		break;
+		return read_ldr(lapic);
 	case REG_SVR:
-		*value = s->svr;
-		break;
+		return s->svr;
 	case REG_ISR ... REG_ISR + 7:
-		*value = map_word(s->isr, reg - REG_ISR);
-		break;
+		return map_word(s->isr, reg - REG_ISR);
 	case REG_TMR ... REG_TMR + 7:
-		*value = map_word(s->tmr, reg - REG_TMR);
-		break;
+		return map_word(s->tmr, reg - REG_TMR);
 	case REG_IRR ... REG_IRR + 7:
-		*value = map_word(s->irr, reg - REG_IRR);
-		break;
+		return map_word(s->irr, reg - REG_IRR);
 	case REG_ESR:
-		*value = s->esr;
-		break;
+		return s->esr;
 	case REG_LVT ... REG_LVT + LVT_COUNT - 1:
-		*value = s->lvt[reg - REG_LVT];
-		break;
+		return s->lvt[reg - REG_LVT];
 	case REG_TIMER_INITIAL:
-		*value = s->timer_initial;
-		break;
+		return s->timer_initial;
 	case REG_TIMER_CURRENT:
-		*value = read_timer_current(lapic);
-		break;
+		return read_timer_current(lapic);
 	case REG_TIMER_DIVIDE:
-		*value = s->timer_divide;
-		break;
+		return s->timer_divide;
 	default:
-		return false;
-	}
-	return true;
-}
-
-/* The bits that a write may set; false when there is no such register. */
-static bool writable_bits(unsigned reg, uint32_t *mask)
-{
-	switch (reg) {
-	case REG_TPR:
-		*mask = 0xff;
-		return true;
-	case REG_EOI:
-	case REG_ESR:
-		*mask = 0;
-		return true;
-	case REG_SVR:
-		*mask = SVR_MASK;
-		return true;
-	case REG_LVT ... REG_LVT + LVT_COUNT - 1:
-		*mask = lvt_writable[reg - REG_LVT];
-		return true;
-	case REG_TIMER_INITIAL:
-		*mask = UINT32_MAX;
-		return true;
-	case REG_TIMER_DIVIDE:
-		*mask = DIVIDE_MASK;
-		return true;
-	default:
-		return false;
+		return -1;
 	}
 }
 
@@ -725,10 +701,17 @@ bool lapic_claims(const struct lapic *lapic, uint64_t address)
 	       (lapic->state.apic_base & BASE_MODE) == BASE_ENABLE;
 }
 
+/* An address without a register: the error that is noted for it. */
+static void illegal_register(struct lapic *lapic)
+{
+	note_error(lapic, ESR_ILLEGAL_REGISTER);
+	update_raised(lapic);
+}
+
 uint32_t lapic_read(struct lapic *lapic, unsigned offset)
 {
 	const struct lapic_state_v1 *s = &lapic->state;
-	uint32_t value = 0;
+	int64_t value;
 
 	switch (offset / 16) {
 	case REG_ID:
@@ -742,9 +725,10 @@ uint32_t lapic_read(struct lapic *lapic, unsigned offset)
 	case REG_ICR_HIGH:
 		return s->icr >> 32;
 	}
-	if (!read_register(lapic, offset / 16, &value)) {
-		note_error(lapic, ESR_ILLEGAL_REGISTER);
-		update_raised(lapic);
+	value = read_register(lapic, offset / 16);
+	if (value < 0) {
+		illegal_register(lapic);
+		return 0;
 	}
 	return value;
 }
@@ -760,29 +744,27 @@ static void write_icr_low(struct lapic *lapic, uint32_t value)
 void lapic_write(struct lapic *lapic, unsigned offset, uint32_t value)
 {
 	struct lapic_state_v1 *s = &lapic->state;
-	uint32_t mask;
+	unsigned reg = offset / 16;
 
-	switch (offset / 16) {
+	switch (reg) {
 	case REG_LDR:
 		s->ldr = value & LDR_MASK;
-		break;
+		return;
 	case REG_DFR:
 		s->dfr = value | DFR_ONES;
-		break;
+		return;
 	case REG_ICR:
 		write_icr_low(lapic, value);
-		break;
+		return;
 	case REG_ICR_HIGH:
 		s->icr = (s->icr & ICR_LOW_MASK) |
 			 (field_set(ICR_DESTINATION, value) & ICR_XAPIC_DESTINATION);
-		break;
-	default:
-		if (writable_bits(offset / 16, &mask)) {
-			write_register(lapic, offset / 16, value & mask);
-		} else {
-			note_error(lapic, ESR_ILLEGAL_REGISTER);
-			update_raised(lapic);
-		}
+		return;
+	}
+	if (reg < REG_COUNT && registers[reg].writable) {
+		write_register(lapic, reg, value & registers[reg].bits);
+	} else {
+		illegal_register(lapic);
 	}
 }
 
@@ -790,7 +772,7 @@ void lapic_write(struct lapic *lapic, unsigned offset, uint32_t value)
 
 static int read_x2apic(struct lapic *lapic, unsigned reg, uint64_t *value)
 {
-	uint32_t word;
+	int64_t word;
 
 	switch (reg) {
 	case REG_ID:
@@ -800,7 +782,8 @@ static int read_x2apic(struct lapic *lapic, unsigned reg, uint64_t *value)
 		*value = lapic->state.icr;
 		return 0;
 	}
-	if (!read_register(lapic, reg, &word)) {
+	word = read_register(lapic, reg);
+	if (word < 0) {
 		return -EINVAL;
 	}
 	*value = word;
@@ -819,23 +802,19 @@ static int write_icr(struct lapic *lapic, uint64_t value)
 
 static int write_x2apic(struct lapic *lapic, unsigned reg, uint64_t value)
 {
-	uint32_t mask, ignored;
+	uint64_t ignored = reg >= REG_LVT && reg < REG_LVT + LVT_COUNT ? LVT_READ_ONLY : 0;
 
-	switch (reg) {
-	case REG_ICR:
+	if (reg == REG_ICR) {
 		return write_icr(lapic, value);
-	case REG_SELF_IPI:
-		if (value & ~ICR_VECTOR) {
-			return -EINVAL;
-		}
-		send_to_self(lapic, value);
-		return 0;
 	}
-	ignored = reg >= REG_LVT && reg < REG_LVT + LVT_COUNT ? LVT_READ_ONLY : 0;
-	if (!writable_bits(reg, &mask) || (value & ~(uint64_t)(mask | ignored))) {
+	if (reg == REG_SELF_IPI) {
+		return send_to_self(lapic, value);
+	}
+	if (reg >= REG_COUNT || !registers[reg].writable ||
+	    (value & ~(registers[reg].bits | ignored))) {
 		return -EINVAL;
 	}
-	write_register(lapic, reg, value & mask);
+	write_register(lapic, reg, value & registers[reg].bits);
 	return 0;
 }
 
@@ -890,6 +869,11 @@ int lapic_read_msr(struct lapic *lapic, uint32_t index, uint64_t *value)
 
 int lapic_write_msr(struct lapic *lapic, uint32_t index, uint64_t value)
 {
+	/* By far the most frequent. */
+	if (index == MSR_X2APIC_FIRST + REG_EOI && value == 0 && is_x2apic(&lapic->state)) {
+		end_of_interrupt(lapic);
+		return 0;
+	}
 	switch (index) {
 	case MSR_APIC_BASE:
 		return write_apic_base(lapic, value);
@@ -973,7 +957,7 @@ static int lapic_validate(const void *state)
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < LVT_COUNT; i++) {
-		if ((s->lvt[i] & ~lvt_writable[i]) ||
+		if ((s->lvt[i] & ~registers[REG_LVT + i].bits) ||
 		    (!(s->svr & SVR_ENABLE) && !(s->lvt[i] & LVT_MASKED))) {
 			return -EINVAL;
 		}

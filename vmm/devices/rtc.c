@@ -400,7 +400,7 @@ void rtc_init(struct rtc *rtc, uint64_t wall_clock_s)
 {
 	struct rtc_state_v1 *s = &rtc->state;
 
-	*s = (struct rtc_state_v1){ .base_s = wall_clock_s % YEAR_10000_S };
+	*s = (struct rtc_state_v1){.base_s = wall_clock_s % YEAR_10000_S};
 	s->cmos[REG_A] = 0x26; /* 32 kHz, 1024 Hz periodic: what firmware sets */
 	s->cmos[REG_B] = B_24_HOURS;
 	s->cmos[REG_D] = D_VALID;
