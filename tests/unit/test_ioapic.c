@@ -76,6 +76,26 @@ static void test_level(void **state)
 	assert_int_equal(ioapic_in(m, 0x10 + 18), LEVEL | VECTOR);
 }
 
+static void test_levels_end_one_by_one(void **state)
+{
+	struct machine *m = *state;
+
+	ioapic_route_pin(m, 9, LEVEL | VECTOR);
+	ioapic_route_pin(m, 10, LEVEL | 0x61);
+	set_irq(m, 9, true);
+	assert_int_equal(take(m), VECTOR);
+	set_irq(m, 10, true);
+	assert_int_equal(take(m), 0x61);
+	end_of_interrupt(m);
+	/* The EOI was that of 10, whose line is up; 9 is still served. */
+	assert_int_equal(take(m), 0x61);
+	assert_int_equal(ioapic_in(m, 0x10 + 18), REMOTE_IRR | LEVEL | VECTOR);
+	set_irq(m, 10, false);
+	end_of_interrupt(m);
+	end_of_interrupt(m);
+	assert_int_equal(take(m), VECTOR);
+}
+
 static void test_eoi_register_and_edge_trick(void **state)
 {
 	struct machine *m = *state;
@@ -86,6 +106,7 @@ static void test_eoi_register_and_edge_trick(void **state)
 	mmio_out(m, MACHINE_IOAPIC_BASE + 0x40, VECTOR);
 	assert_int_equal(ioapic_in(m, 0x10 + 18), LEVEL | VECTOR);
 	set_irq(m, 9, true);
+	ioapic_out(m, 0x10 + 18, LEVEL | VECTOR);
 	assert_int_equal(ioapic_in(m, 0x10 + 18), REMOTE_IRR | LEVEL | VECTOR);
 	set_irq(m, 9, false);
 	ioapic_out(m, 0x10 + 18, MASKED | VECTOR);
@@ -195,6 +216,7 @@ int main(void)
 		MACHINE_TEST(test_edge),
 		MACHINE_TEST(test_masked_edge_is_lost),
 		MACHINE_TEST(test_level),
+		MACHINE_TEST(test_levels_end_one_by_one),
 		MACHINE_TEST(test_eoi_register_and_edge_trick),
 		MACHINE_TEST(test_routing),
 		MACHINE_TEST(test_broadcast_in_x2apic_mode),

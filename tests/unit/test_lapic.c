@@ -161,6 +161,13 @@ static void test_errors(void **state)
 	assert_int_equal(lapic_in(m, ESR), BIT(6));
 	assert_int_equal(take(m), 0xee);
 	end_of_interrupt(m);
+	lapic_out(m, LVT_ERROR_AT, 0xee | MASKED);
+	send_self(m, 0x01);
+	assert_int_equal(take(m), -1);
+	lapic_out(m, LVT_ERROR_AT, 0x10);
+	send_self(m, 0x01);
+	assert_int_equal(take(m), 0x10);
+	end_of_interrupt(m);
 	/* An illegal vector for errors is not an endless error. */
 	lapic_out(m, LVT_ERROR_AT, 0x03);
 	send_self(m, 0x01);
@@ -212,6 +219,9 @@ static void test_cluster_model(void **state)
 	assert_int_equal(take(m), 0x40);
 	end_of_interrupt(m);
 	lapic_out(m, ICR_HIGH, 0x46000000);
+	lapic_out(m, ICR, 0x840);
+	assert_int_equal(take(m), -1);
+	lapic_out(m, ICR_HIGH, 0x3d000000);
 	lapic_out(m, ICR, 0x840);
 	assert_int_equal(take(m), -1);
 }

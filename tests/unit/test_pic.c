@@ -48,6 +48,9 @@ static void test_priorities_nest(void **state)
 	pulse(m, 4);
 	assert_int_equal(take(m), MASTER_BASE + 4);
 	assert_int_equal(read_isr(m, 0x20), 0x10);
+	set_irq(m, 4, true); /* no edge */
+	out(m, 0x20, READ_IRR);
+	assert_int_equal(in(m, 0x20), 0);
 	pulse(m, 5);
 	assert_int_equal(take(m), -1);
 	pulse(m, 1);

@@ -457,6 +457,7 @@ static void test_wrong_sizes_and_names(void **state)
 	assert_int_equal(platform_load(m->platform, saved, size + 8), -EINVAL);
 	assert_int_equal(platform_load(m->platform, saved, 0), -EINVAL);
 	assert_int_equal(platform_load(m->platform, saved, size), 0);
+	assert_memory_equal(saved, "uart\0\0\0\0", 8);
 	saved[0] = 'x';
 	assert_int_equal(platform_load(m->platform, saved, size), -EINVAL);
 	platform_save(m->platform, saved);

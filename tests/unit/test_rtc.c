@@ -132,6 +132,10 @@ static void test_formats(void **state)
 	rtc_out(m, 4, 0x92);
 	rtc_out(m, B, HOURS_24);
 	assert_int_equal(rtc_in(m, 4), 0x12);
+	rtc_out(m, B, 0);
+	rtc_out(m, 4, 0x09);
+	rtc_out(m, B, HOURS_24);
+	assert_int_equal(rtc_in(m, 4), 0x09);
 }
 
 static void test_set_holds_and_starts_half_a_second_later(void **state)
@@ -171,6 +175,12 @@ static void test_update_in_progress(void **state)
 	rtc_out(m, B, SET | HOURS_24);
 	go_to(m, 2 * S - 100 * US);
 	assert_int_equal(rtc_in(m, A), 0x26);
+	go_to(m, 2 * S);
+	rtc_out(m, B, HOURS_24); /* seconds begin at the half now */
+	go_to(m, 3 * S - 100 * US);
+	assert_int_equal(rtc_in(m, A), 0x26);
+	go_to(m, 3 * S + 500 * MS - 100 * US);
+	assert_int_equal(rtc_in(m, A), 0xa6);
 }
 
 static void test_flags_without_interrupts(void **state)
@@ -318,7 +328,10 @@ static void test_reset_keeps_the_time(void **state)
 	rtc_out(m, 0x40, 0x77);
 	rtc_out(m, B, PIE | AIE | UIE | HOURS_24);
 	go_to(m, 61 * S);
+	out(m, 0x70, 0x80);
 	platform_reset(m->platform);
+	platform_nmi_raise(m->platform);
+	assert_true(platform_nmi_take(m->platform));
 	assert_int_equal(rtc_in(m, B), HOURS_24);
 	assert_int_equal(rtc_in(m, 0x40), 0x77);
 	assert_clock(m, "2000-02-29 00:01:00 3");

@@ -82,9 +82,7 @@ static void pci_write(struct device *device, unsigned offset, unsigned size, uin
 	struct pci_state_v1 *s = &CONTAINER_OF(device, struct pci, device)->state;
 
 	if (offset >= OFFSET_DATA) {
-		if (offset == OFFSET_DATA || size < 4) {
-			write_config(s, offset - OFFSET_DATA, value);
-		}
+		write_config(s, offset - OFFSET_DATA, value);
 	} else if (offset == OFFSET_ADDRESS && size == 4) {
 		s->address = value & ADDRESS_WRITABLE;
 	} else if (offset == OFFSET_RESET && size == 1) {
