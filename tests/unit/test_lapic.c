@@ -401,9 +401,13 @@ static void test_tsc_deadline(void **state)
 	msr_out(m, MSR_TSC_DEADLINE, UINT64_MAX);
 	pass(m, 1000 * S);
 	assert_int_equal(take(m), -1);
-	/* Leaving the mode disarms. */
+	/* Leaving the mode disarms, and so does entering it. */
 	lapic_out(m, LVT_TIMER_AT, 0x40);
 	assert_int_equal(msr_in(m, MSR_TSC_DEADLINE), 0);
+	assert_int_equal(platform_deadline_ns(m->platform), TIME_NEVER);
+	lapic_out(m, INITIAL, 1000);
+	lapic_out(m, LVT_TIMER_AT, TSC_DEADLINE | 0x40);
+	assert_int_equal(lapic_in(m, INITIAL), 0);
 	assert_int_equal(platform_deadline_ns(m->platform), TIME_NEVER);
 }
 
@@ -482,7 +486,7 @@ static void test_x2apic_registers(void **state)
 	assert_int_equal(msr_in(m, MSR(TPR)), 0x20);
 	msr_out(m, MSR(LVT_LINT0_AT), 0x1a7ff);
 	assert_int_equal(msr_in(m, MSR(LVT_LINT0_AT)), 0x1a7ff);
-	msr_out(m, MSR(LVT_LINT0_AT), 0x1b7ff); /* delivery status is ignored */
+	msr_out(m, MSR(LVT_LINT0_AT), 0x1f7ff); /* status and remote IRR are ignored */
 	assert_int_equal(msr_in(m, MSR(LVT_LINT0_AT)), 0x1a7ff);
 	for (uint32_t i = 0; i < 8; i++) {
 		assert_int_equal(msr_in(m, MSR(ISR) + i), 0);
@@ -587,6 +591,7 @@ static void test_odd_accesses(void **state)
 	assert_int_equal(value, 0);
 	assert_true(platform_mmio_write(m->platform, GPA(MACHINE_LAPIC_BASE + TPR), 1, 0x30));
 	assert_true(platform_mmio_write(m->platform, GPA(MACHINE_LAPIC_BASE + TPR + 4), 4, 0x30));
+	assert_true(platform_mmio_write(m->platform, GPA(MACHINE_LAPIC_BASE + TPR), 8, 0x30));
 	assert_int_equal(lapic_in(m, TPR), 0);
 	assert_false(
 		platform_mmio_read(m->platform, GPA(MACHINE_LAPIC_BASE + PAGE_SIZE), 4, &value));

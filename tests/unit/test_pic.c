@@ -222,6 +222,7 @@ static void test_special_mask(void **state)
 	out(m, 0x21, 0x02);
 	out(m, 0x20, SPECIAL_MASK_ON);
 	assert_int_equal(take(m), MASTER_BASE + 6);
+	out(m, 0x20, READ_ISR); /* leaves the mode alone */
 	out(m, 0x20, EOI); /* not that of the masked 1 */
 	assert_int_equal(read_isr(m, 0x20), 0x02);
 	out(m, 0x20, SPECIAL_MASK_OFF);
@@ -239,6 +240,7 @@ static void test_poll(void **state)
 	pulse(m, 5);
 	out(m, 0x20, POLL);
 	assert_int_equal(in(m, 0x20), 0x85);
+	assert_int_equal(in(m, 0x20), 0x00); /* one poll a command */
 	assert_int_equal(take(m), -1);
 	assert_int_equal(read_isr(m, 0x20), 0x20);
 }

@@ -206,6 +206,9 @@ static void test_read_back(void **state)
 	assert_int_equal(in(m, COUNTER(1)), 0);
 	out(m, CONTROL, 0xe0 | 0x0e); /* status of all: the output is high by now */
 	assert_int_equal(in(m, COUNTER(1)), 0x80 | BOTH | MODE(0));
+	out(m, CONTROL, 0xd0 | 0x04); /* count only */
+	assert_int_equal(in(m, COUNTER(1)), 0xf6);
+	assert_int_equal(in(m, COUNTER(1)), 0xff);
 }
 
 /* Linux calibrates the TSC so: mode 0, gate up, poll the output. */
@@ -257,8 +260,16 @@ static void test_hardware_triggers(void **state)
 	program(m, 2, MODE(1), 100);
 	at_tick(m, 500);
 	assert_true(output_2(m));
+	out(m, CONTROL, 0xe0 | 0x08);
+	assert_int_equal(in(m, COUNTER(2)), 0xc0 | BOTH | MODE(1)); /* null count */
 	out(m, PORT_B, 0x01);
 	assert_false(output_2(m));
+	out(m, CONTROL, 0xe0 | 0x08);
+	assert_int_equal(in(m, COUNTER(2)), BOTH | MODE(1));
+	out(m, COUNTER(2), 100);
+	out(m, COUNTER(2), 0); /* for the next trigger */
+	out(m, CONTROL, 0xe0 | 0x08);
+	assert_int_equal(in(m, COUNTER(2)), 0x40 | BOTH | MODE(1));
 	at_tick(m, 550);
 	out(m, PORT_B, 0x00); /* goes on without it; up again: anew */
 	assert_int_equal(latched(m, 2), 50);

@@ -44,6 +44,8 @@ static void test_pci(void **state)
 	assert_int_equal(in_wide(m, 0xcfc, 4), 0xffffffff); /* not enabled */
 	/* Linux, pci_check_type1. */
 	out(m, 0xcfb, 0x01);
+	out(m, 0xcfa, 0x06);
+	assert_int_equal(event(m), PLATFORM_NONE);
 	out_wide(m, 0xcf8, 4, PCI_ENABLE);
 	assert_int_equal(in_wide(m, 0xcf8, 4), PCI_ENABLE);
 	assert_int_equal(in_wide(m, 0xcfc, 4), 0x12378086);

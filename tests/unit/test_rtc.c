@@ -328,6 +328,8 @@ static void test_reset_keeps_the_time(void **state)
 	rtc_out(m, 0x40, 0x77);
 	rtc_out(m, B, PIE | AIE | UIE | HOURS_24);
 	go_to(m, 61 * S);
+	rtc_in(m, C);
+	assert_int_not_equal(platform_deadline_ns(m->platform), TIME_NEVER);
 	out(m, 0x70, 0x80);
 	platform_reset(m->platform);
 	platform_nmi_raise(m->platform);

@@ -252,6 +252,23 @@ static void test_interrupt_priorities(void **state)
 	assert_int_equal(in(m, IIR), 0x01);
 }
 
+/* Each cause alone, with all of them there. */
+static void test_interrupt_enables(void **state)
+{
+	static const uint8_t causes[][2] = {
+		{0x01, 0x04}, {0x02, 0x02}, {0x04, 0x06}, {0x08, 0x00}, {0x00, 0x01},
+	};
+	struct machine *m = *state;
+
+	out(m, MCR, LOOP);
+	out(m, DATA, 'a');
+	out(m, DATA, 'b');
+	for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
+		out(m, IER, causes[i][0]);
+		assert_int_equal(in(m, IIR), causes[i][1]);
+	}
+}
+
 static void test_wide_access_is_split(void **state)
 {
 	struct machine *m = *state;
@@ -293,6 +310,7 @@ int main(void)
 		MACHINE_TEST(test_fifo_control),
 		MACHINE_TEST(test_loopback),
 		MACHINE_TEST(test_interrupt_priorities),
+		MACHINE_TEST(test_interrupt_enables),
 		MACHINE_TEST(test_wide_access_is_split),
 		MACHINE_TEST(test_saved_with_input),
 	};
