@@ -130,7 +130,7 @@ static void cr4_follows_cpuid(void)
 
 static void smep(void)
 {
-	need(offers(7, 1, 7), "SMEP");
+	need_cpu(offers(7, 1, 7), "SMEP");
 	/* A copy of a RET in a user page; the runtime's own pages lose U. */
 	page[0] = 0xc3;
 	window_map(0, (uintptr_t)page | PTE_P | PTE_U);
@@ -151,7 +151,7 @@ static void smep(void)
 
 static void smap(void)
 {
-	need(offers(7, 1, 20), "SMAP");
+	need_cpu(offers(7, 1, 20), "SMAP");
 	window_map(0, (uintptr_t)page | PTE_P | PTE_W | PTE_U);
 
 	uint64_t *pdpt = (uint64_t *)(uintptr_t)(page_map[0] & BITS(51, 12));
@@ -194,7 +194,7 @@ static void user_sgdt(void)
 
 static void umip(void)
 {
-	need(machine_is_strict() && offers(7, 2, 2), "UMIP");
+	need_cpu(offers(7, 2, 2), "UMIP");
 	write_cr4(read_cr4() | CR4_UMIP);
 	expect_equal(user_fault_of(user_sgdt), GP);
 	write_cr4(read_cr4() & ~CR4_UMIP);
@@ -217,7 +217,7 @@ static void pcid(void)
 {
 	uint64_t old = read_cr3();
 
-	need(machine_is_strict() && offers(1, 2, 17), "PCID");
+	need_cpu(offers(1, 2, 17), "PCID");
 	write_cr4(read_cr4() | CR4_PCIDE);
 	write_cr3(old | 5);
 	expect_equal(read_cr3(), old | 5);

@@ -143,7 +143,7 @@ static void x87_stack(void)
 static void xcr0_reduced(void)
 {
 	prepare();
-	need(avx, "AVX");
+	need_cpu(avx, "AVX");
 	__asm__ volatile("xsetbv" : : "a"(3), "d"(0), "c"(0));
 	sti();
 	delay_us(2000);

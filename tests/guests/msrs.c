@@ -138,7 +138,7 @@ static void tsc_aux(void)
 {
 	uint32_t aux, low, high;
 
-	need(cpuid(FEATURE_LEAF, 0).edx & BIT(27), "RDTSCP");
+	need_cpu(cpuid(FEATURE_LEAF, 0).edx & BIT(27), "RDTSCP");
 	round_trip(MSR_TSC_AUX, 0x12345678);
 	wrmsr(MSR_TSC_AUX, 42);
 	__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));

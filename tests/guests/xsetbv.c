@@ -102,7 +102,7 @@ static void user_mode(void)
 
 static void avx_follows(void)
 {
-	need(supported() & AVX, "AVX");
+	need_cpu(supported() & AVX, "AVX");
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
 	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", : ), UD);
 	expect_equal(try_xsetbv(0, X87 | SSE | AVX), NO_FAULT);

@@ -2,6 +2,7 @@
 /*
  * The devices that tests are driven by: local APIC, IOAPIC, PICs, PIT, PM timer.
  */
+#include "tests/guests/lib/internal.h"
 #include "tests/guests/lib/lib.h"
 
 #define PIC1_COMMAND 0x20
@@ -12,6 +13,8 @@
 #define PIC_ICW4 0x01 /* 8086 mode */
 #define PIC_EOI 0x20
 #define PIC_CASCADE_IRQ 2
+
+#define IOAPIC_INPUTS 24
 
 #define PIT_COUNTER0 0x40
 #define PIT_CONTROL 0x43
@@ -61,6 +64,28 @@ void apic_self_ipi(unsigned vector)
 bool apic_bit(enum apic_register first, unsigned vector)
 {
 	return apic_read(first + vector / 32 * 16) >> vector % 32 & 1;
+}
+
+void devices_settle(void)
+{
+	pic_open(0);
+	for (unsigned input = 0; input < IOAPIC_INPUTS; input++) {
+		ioapic_write(0x10 + 2 * input, IOAPIC_MASKED);
+	}
+	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
+	apic_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
+	apic_write(APIC_TIMER_INITIAL, 0);
+	apic_write(APIC_TPR, 0);
+	/* At most one of each priority class is in service. */
+	for (unsigned i = 0; i < 16; i++) {
+		apic_write(APIC_EOI, 0);
+	}
+	for (unsigned vector = 32; vector < 256; vector++) {
+		on_vector(vector, count_apic_event);
+	}
+	sti();
+	cli();
 }
 
 uint32_t ioapic_read(unsigned reg)

@@ -28,4 +28,7 @@ void vector_handle(struct frame *frame);
 void traps_init(void);
 void traps_reset(void);
 
+/* No timer, no open input, and nothing in service or pending at the local APIC. */
+void devices_settle(void);
+
 #endif

@@ -35,7 +35,8 @@ static void test_prepare(void)
 {
 	cli();
 	traps_reset();
-	pic_open(0);
+	devices_settle();
+	traps_reset();
 }
 
 static void command_line_copy(void)
@@ -78,6 +79,15 @@ void need(bool condition, const char *why)
 {
 	if (!condition) {
 		print("skip %u %s: %s\n", test_index + 1, tests[test_index].text, why);
+		checkpoint_resume(&test_end);
+	}
+}
+
+void need_cpu(bool condition, const char *feature)
+{
+	if (!condition) {
+		print("skip %u %s: the CPU has no %s\n", test_index + 1,
+		      tests[test_index].text, feature);
 		checkpoint_resume(&test_end);
 	}
 }

@@ -66,6 +66,9 @@ _Noreturn void test_fail(const char *what, const char *file, int line);
  */
 void need(bool condition, const char *why);
 
+/* The same for what a CPU may lack: the checker warns. */
+void need_cpu(bool condition, const char *feature);
+
 /*
  * True on Dyad and on hardware; false in QEMU without KVM, where payloads are
  * tried out and which is lax about MSRs and holes in the address space.

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Guest payloads: each runs as a guest, is judged by its counted markers and by
+what Dyad says about its end, and leaves a host that answers, with its memory free.
+"""
+import re
+
+import pytest
+
+from conftest import CONSOLE_PAGES, ROOT, Guest, booted, chunks, judge
+
+STOPPED = r"stopped: .+"
+ANY = r"(stopped|cannot start): .+"
+REFUSED = r"cannot start: .{20,}"
+
+# Machines that behave as the manuals say.
+BEHAVIOUR = [
+    Guest("cpuid"), Guest("ports"), Guest("msrs"), Guest("apic_mmio"), Guest("x2apic"),
+    Guest("timers"), Guest("interrupts"), Guest("exceptions"), Guest("modes"),
+    Guest("ept_hole"), Guest("xsetbv"), Guest("cr"), Guest("vmx"), Guest("smc"),
+    Guest("multiboot", cmdline="modules=2 first=1 last=end",
+          modules=(("one", bytes(range(256)) * 20 + b"odd"), ("two", b"2"))),
+    Guest("memory", memory=16),
+    Guest("memory_large", "memory", "ram=130", memory=130),
+    Guest("fpu"), Guest("idle"),
+]
+
+# Guests that try to do harm, and go on.
+STORMS = [
+    Guest("msr_storm", seconds=300),
+    Guest("io_storm", seconds=300),
+]
+
+# Guests that end themselves, in every way there is.
+ENDINGS = [
+    *(Guest(f"exit_{code}", "exit_code", f"code={code}", ending=rf"stopped: exit code {code}$")
+      for code in (0, 1, 42, 2**32 - 1)),
+    *(Guest(f"reset_{way}", "reset", f"by={way}", ending=r"stopped: reboot$")
+      for way in ("i8042", "cf9", "port92", "acpi")),
+    Guest("poweroff", ending=r"stopped: power off$"),
+    Guest("triple_fault", ending=r"stopped: triple fault$"),
+    Guest("jump_end", "jump_unmapped", ending=r"stopped: .*0x1000000\b"),
+    Guest("jump_hole", "jump_unmapped", "at=hole", ending=r"stopped: .*0x50000000\b"),
+    Guest("jump_apic", "jump_unmapped", "at=apic", ending=r"stopped: .*0xfee00000\b"),
+]
+
+# Guests that only their host can end.
+ENDLESS = [
+    Guest("halt_forever", ending=None),
+    *(Guest(f"spin_{how}", "spin", f"how={how}", ending=None)
+      for how in ("quietly", "exits", "faults", "prints")),
+]
+
+# Whatever comes of these, it must be said, and come to them alone.
+STRANGE = [
+    *(Guest(f"delivery_{where}", "delivery_hole", f"in={where}", ending=STOPPED)
+      for where in ("stack", "idt", "gdt", "tables")),
+    Guest("task_switch", ending=STOPPED),
+    *(Guest(f"strange_{form}", "strange_mmio", f"form={form}", ending=STOPPED)
+      for form in range(11)),
+    Guest("strange_endless", "strange_mmio", "form=11", ending=None),
+]
+
+# make_bad_images.py. Those that are no lies to this loader start, and end at once.
+HARMLESS = ("bad_elf_entry", "bad_mb_addresses", "bad_mb_unordered")
+
+
+def bad_images():
+    folder = ROOT / "build/guests/bad"
+    names = sorted(path.name for path in folder.glob("bad_*")) if folder.is_dir() else []
+    return [Guest(name, f"bad/{name}", judged=False, seconds=20,
+                  ending=ANY if name in HARMLESS else REFUSED) for name in names]
+
+
+GROUPS = chunks(BEHAVIOUR + STORMS + ENDINGS + ENDLESS + STRANGE) + chunks(bad_images())
+
+
+@pytest.fixture(scope="module")
+def dyad(request, tmp_path_factory):
+    with booted(request.param, tmp_path_factory.mktemp("host")) as host:
+        yield host
+
+
+def cases():
+    for group in GROUPS:
+        for guest in group:
+            yield pytest.param(group, guest, id=guest.name)
+
+
+@pytest.mark.parametrize("dyad, guest", cases(), indirect=["dyad"])
+def test_guest(dyad, guest):
+    free = dyad.free_pages()
+    dyad.start(guest)
+    if guest.ending is None:
+        output = dyad.wait_marker(guest)
+        dyad.host.send(f"stop {guest.name}\r")
+        ending = dyad.wait_end(guest)
+    else:
+        ending = dyad.wait_end(guest)
+        output = dyad.output(guest)
+    assert re.match(guest.ending or r"stopped: stopped by the operator", ending), \
+        f"{ending}\n{output}"
+    if guest.judged:
+        judge(output)
+    assert free - dyad.free_pages() in (0, CONSOLE_PAGES)
