@@ -64,7 +64,6 @@ struct device {
 #define DEVICE_PERIOD_MIN_NS UINT64_C(20000)
 
 uint64_t device_now_ns(const struct device *device);
-uint64_t device_now_tsc(const struct device *device); /* the guest's TSC */
 /* Guest time at which `step` is due; TIME_NEVER takes it back. */
 void device_set_deadline(struct device *device, uint64_t deadline_ns);
 /* The ISA interrupt line, to PIC and IOAPIC. */

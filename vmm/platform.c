@@ -92,16 +92,6 @@ uint64_t device_now_ns(const struct device *device)
 	return host->now_ns(host->context);
 }
 
-uint64_t device_now_tsc(const struct device *device)
-{
-	const struct platform_host *host = &device->platform->host;
-
-	if (!host->now_tsc) {
-		return ticks_from_ns(host->now_ns(host->context), device->platform->tsc_hz);
-	}
-	return host->now_tsc(host->context);
-}
-
 static uint64_t earliest_deadline(const struct platform *platform)
 {
 	uint64_t deadline = TIME_NEVER;

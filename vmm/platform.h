@@ -25,11 +25,6 @@ enum platform_event {
 struct platform_host {
 	/* Guest time now. Called at each access of a timer register. */
 	uint64_t (*now_ns)(void *context);
-	/*
-	 * The guest's TSC now, as RDTSC gives it to the guest, for the TSC-deadline
-	 * timer. NULL: guest time at tsc_hz.
-	 */
-	uint64_t (*now_tsc)(void *context);
 	/* One byte that the guest sent on its serial port. */
 	void (*console_output)(void *context, uint8_t byte);
 	void *context;

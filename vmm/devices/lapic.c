@@ -565,25 +565,25 @@ static void write_lvt_timer(struct lapic *lapic, uint32_t value)
 	timer_arm(lapic);
 }
 
+/* The guest's TSC is guest time at tsc_hz: nobody sets it. */
 static void write_tsc_deadline(struct lapic *lapic, uint64_t tsc)
 {
 	struct lapic_state_v1 *s = &lapic->state;
+	uint64_t hz = lapic->device.platform->tsc_hz;
 	uint64_t now = device_now_ns(&lapic->device);
-	uint64_t now_tsc = device_now_tsc(&lapic->device);
+	uint64_t now_tsc = ticks_from_ns(now, hz);
 
 	if (timer_mode(s) != TIMER_DEADLINE) {
 		return;
 	}
 	timer_expire(lapic, now);
 	s->tsc_deadline = tsc;
-	if (!tsc) {
-		s->timer_expiry_ns = TIME_NEVER;
-	} else if (tsc <= now_tsc) {
-		s->timer_expiry_ns = now;
-	} else {
-		uint64_t hz = lapic->device.platform->tsc_hz;
+	s->timer_expiry_ns = TIME_NEVER;
+	if (tsc) {
+		uint64_t wait_ns = tsc > now_tsc ? ticks_to_ns(tsc - now_tsc, hz) : 0;
 
-		s->timer_expiry_ns = time_add(now, ticks_to_ns(tsc - now_tsc, hz));
+		s->timer_expiry_ns = time_add(now, wait_ns);
+		timer_expire(lapic, now); /* one that has passed fires at once */
 	}
 	timer_arm(lapic);
 }
