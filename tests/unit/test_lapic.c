@@ -410,6 +410,19 @@ static void test_tsc_deadline(void **state)
 	assert_int_equal(platform_deadline_ns(m->platform), TIME_NEVER);
 }
 
+static void test_reserved_timer_mode(void **state)
+{
+	struct machine *m = *state;
+
+	lapic_out(m, INITIAL, 1000);
+	lapic_out(m, LVT_TIMER_AT, PERIODIC | TSC_DEADLINE | 0x40);
+	lapic_out(m, INITIAL, 1000);
+	msr_out(m, MSR_TSC_DEADLINE, TEST_TSC_HZ);
+	assert_int_equal(lapic_in(m, INITIAL), 0);
+	assert_int_equal(platform_deadline_ns(m->platform), TIME_NEVER);
+	reload(m);
+}
+
 /* A deadline that is due before the guest writes again must still be seen. */
 static void test_due_before_it_was_written_again(void **state)
 {
@@ -619,6 +632,7 @@ int main(void)
 		MACHINE_TEST(test_periodic),
 		MACHINE_TEST(test_periodic_is_bounded),
 		MACHINE_TEST(test_tsc_deadline),
+		MACHINE_TEST(test_reserved_timer_mode),
 		MACHINE_TEST(test_due_before_it_was_written_again),
 		MACHINE_TEST(test_modes),
 		MACHINE_TEST(test_page_moves),

@@ -2,12 +2,11 @@
 #include "vmm/devices/lapic.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/bits.h"
+#include "vmm/devices/lapic_timer.h"
 #include "vmm/machine.h"
 #include "vmm/platform_state.h"
-#include "vmm/ticks.h"
 
 #define BASE_BSP BIT(8)
 #define BASE_X2APIC BIT(10)
@@ -68,17 +67,10 @@ enum {
 #define ICR_LOW_MASK (ICR_SHORTHAND | ICR_LEVEL | ICR_ASSERT | ICR_LOGICAL | ICR_MODE | ICR_VECTOR)
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 
-#define LVT_VECTOR BITS(7, 0)
-#define LVT_MODE BITS(10, 8)
 #define LVT_READ_ONLY (BIT(12) | BIT(14)) /* delivery status, remote IRR */
 #define LVT_POLARITY BIT(13)
 #define LVT_LEVEL BIT(15)
-#define LVT_MASKED BIT(16)
 #define LVT_LINT_MASK (LVT_VECTOR | LVT_MODE | LVT_POLARITY | LVT_LEVEL | LVT_MASKED)
-#define LVT_TIMER_MODE BITS(18, 17)
-enum { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
-
-#define DIVIDE_MASK (BIT(3) | BITS(1, 0))
 
 /* Registers that can be written, alike in both modes, and the bits that a write may set. */
 static const struct {
@@ -96,7 +88,7 @@ static const struct {
 	[REG_LVT + LVT_LINT1] = {true, LVT_LINT_MASK},
 	[REG_LVT + LVT_ERROR] = {true, LVT_VECTOR | LVT_MASKED},
 	[REG_TIMER_INITIAL] = {true, UINT32_MAX},
-	[REG_TIMER_DIVIDE] = {true, DIVIDE_MASK},
+	[REG_TIMER_DIVIDE] = {true, TIMER_DIVIDE_MASK},
 };
 
 static bool is_enabled(const struct lapic_state_v1 *s)
@@ -267,8 +259,7 @@ void lapic_set_tpr(struct lapic *lapic, uint8_t class)
 
 /* ---- Local interrupts --------------------------------------------------------- */
 
-/* An edge at an input of the local vector table. */
-static void local_interrupt(struct lapic *lapic, unsigned entry)
+void lapic_local_interrupt(struct lapic *lapic, unsigned entry)
 {
 	uint32_t lvt = lapic->state.lvt[entry];
 
@@ -294,7 +285,7 @@ void lapic_set_lint0(struct lapic *lapic, bool level)
 	}
 	s->lint0 = level;
 	if (level && is_enabled(s)) {
-		local_interrupt(lapic, LVT_LINT0);
+		lapic_local_interrupt(lapic, LVT_LINT0);
 	}
 	update_raised(lapic);
 }
@@ -302,7 +293,7 @@ void lapic_set_lint0(struct lapic *lapic, bool level)
 void lapic_pulse_lint1(struct lapic *lapic)
 {
 	if (is_enabled(&lapic->state)) {
-		local_interrupt(lapic, LVT_LINT1);
+		lapic_local_interrupt(lapic, LVT_LINT1);
 	} else {
 		lapic->state.nmi_pending = true;
 	}
@@ -449,145 +440,6 @@ static int send_to_self(struct lapic *lapic, uint64_t value)
 	return 0;
 }
 
-/* ---- Timer ----------------------------------------------------------------------- */
-
-static unsigned timer_mode(const struct lapic_state_v1 *s)
-{
-	return field_get(LVT_TIMER_MODE, s->lvt[LVT_TIMER]);
-}
-
-/* The divider as a shift: 000 is 2, 110 is 128, 111 is 1. */
-static unsigned timer_shift(const struct lapic_state_v1 *s)
-{
-	return (((s->timer_divide & BIT(3)) >> 1 | (s->timer_divide & BITS(1, 0))) + 1) % 8;
-}
-
-static uint64_t timer_period_ns(const struct lapic_state_v1 *s)
-{
-	return (uint64_t)s->timer_initial << timer_shift(s);
-}
-
-/* Lets the timer fire if it is due: a periodic one goes on, the others stop. */
-static void timer_expire(struct lapic *lapic, uint64_t now_ns)
-{
-	struct lapic_state_v1 *s = &lapic->state;
-
-	if (s->timer_expiry_ns > now_ns) {
-		return;
-	}
-	local_interrupt(lapic, LVT_TIMER);
-	if (timer_mode(s) == TIMER_PERIODIC) {
-		uint64_t period = timer_period_ns(s);
-
-		s->timer_expiry_ns += ((now_ns - s->timer_expiry_ns) / period + 1) * period;
-	} else {
-		s->timer_expiry_ns = TIME_NEVER;
-		s->tsc_deadline = 0;
-	}
-}
-
-/* While masked the timer counts on, but needs nobody to look at it. */
-static void timer_arm(struct lapic *lapic)
-{
-	const struct lapic_state_v1 *s = &lapic->state;
-
-	device_set_deadline(&lapic->device,
-			    s->lvt[LVT_TIMER] & LVT_MASKED ? TIME_NEVER : s->timer_expiry_ns);
-}
-
-static void lapic_step(struct device *device, uint64_t now_ns)
-{
-	struct lapic *lapic = CONTAINER_OF(device, struct lapic, device);
-	uint64_t earliest = time_add(now_ns, DEVICE_PERIOD_MIN_NS);
-
-	timer_expire(lapic, now_ns);
-	timer_arm(lapic);
-	if (device->deadline_ns < earliest) {
-		device_set_deadline(device, earliest);
-	}
-}
-
-static uint32_t read_timer_current(struct lapic *lapic)
-{
-	const struct lapic_state_v1 *s = &lapic->state;
-	uint64_t now = device_now_ns(&lapic->device);
-
-	timer_expire(lapic, now);
-	timer_arm(lapic);
-	if (s->timer_expiry_ns == TIME_NEVER || timer_mode(s) == TIMER_DEADLINE) {
-		return 0;
-	}
-	return (s->timer_expiry_ns - now) >> timer_shift(s);
-}
-
-static void write_timer_initial(struct lapic *lapic, uint32_t value)
-{
-	struct lapic_state_v1 *s = &lapic->state;
-	uint64_t now = device_now_ns(&lapic->device);
-
-	if (timer_mode(s) == TIMER_DEADLINE) {
-		return;
-	}
-	timer_expire(lapic, now);
-	s->timer_initial = value;
-	s->timer_expiry_ns = value ? time_add(now, timer_period_ns(s)) : TIME_NEVER;
-	timer_arm(lapic);
-}
-
-/* The count goes on from where it is, at the new rate. */
-static void write_timer_divide(struct lapic *lapic, uint32_t value)
-{
-	struct lapic_state_v1 *s = &lapic->state;
-	uint64_t count = read_timer_current(lapic);
-
-	s->timer_divide = value;
-	if (count) {
-		s->timer_expiry_ns =
-			time_add(device_now_ns(&lapic->device), count << timer_shift(s));
-		timer_arm(lapic);
-	}
-}
-
-static void write_lvt_timer(struct lapic *lapic, uint32_t value)
-{
-	struct lapic_state_v1 *s = &lapic->state;
-	uint32_t before = timer_mode(s);
-
-	/* What comes to its end while masked is over. */
-	timer_expire(lapic, device_now_ns(&lapic->device));
-	s->lvt[LVT_TIMER] = value;
-	if (before != timer_mode(s) &&
-	    (before >= TIMER_DEADLINE || timer_mode(s) >= TIMER_DEADLINE)) {
-		s->timer_initial = 0;
-		s->tsc_deadline = 0;
-		s->timer_expiry_ns = TIME_NEVER;
-	}
-	timer_arm(lapic);
-}
-
-/* The guest's TSC is guest time at tsc_hz: nobody sets it. */
-static void write_tsc_deadline(struct lapic *lapic, uint64_t tsc)
-{
-	struct lapic_state_v1 *s = &lapic->state;
-	uint64_t hz = lapic->device.platform->tsc_hz;
-	uint64_t now = device_now_ns(&lapic->device);
-	uint64_t now_tsc = ticks_from_ns(now, hz);
-
-	if (timer_mode(s) != TIMER_DEADLINE) {
-		return;
-	}
-	timer_expire(lapic, now);
-	s->tsc_deadline = tsc;
-	s->timer_expiry_ns = TIME_NEVER;
-	if (tsc) {
-		uint64_t wait_ns = tsc > now_tsc ? ticks_to_ns(tsc - now_tsc, hz) : 0;
-
-		s->timer_expiry_ns = time_add(now, wait_ns);
-		timer_expire(lapic, now); /* one that has passed fires at once */
-	}
-	timer_arm(lapic);
-}
-
 /* ---- Registers -------------------------------------------------------------------- */
 
 static void write_lvt(struct lapic *lapic, unsigned entry, uint32_t value)
@@ -598,7 +450,7 @@ static void write_lvt(struct lapic *lapic, unsigned entry, uint32_t value)
 		value |= LVT_MASKED;
 	}
 	if (entry == LVT_TIMER) {
-		write_lvt_timer(lapic, value);
+		lapic_timer_write_lvt(lapic, value);
 	} else {
 		s->lvt[entry] = value;
 		update_raised(lapic);
@@ -657,7 +509,7 @@ static int64_t read_register(struct lapic *lapic, unsigned reg)
 	case REG_TIMER_INITIAL:
 		return s->timer_initial;
 	case REG_TIMER_CURRENT:
-		return read_timer_current(lapic);
+		return lapic_timer_count(lapic);
 	case REG_TIMER_DIVIDE:
 		return s->timer_divide;
 	default:
@@ -685,10 +537,10 @@ static void write_register(struct lapic *lapic, unsigned reg, uint32_t value)
 		write_lvt(lapic, reg - REG_LVT, value);
 		break;
 	case REG_TIMER_INITIAL:
-		write_timer_initial(lapic, value);
+		lapic_timer_write_initial(lapic, value);
 		break;
 	case REG_TIMER_DIVIDE:
-		write_timer_divide(lapic, value);
+		lapic_timer_write_divide(lapic, value);
 		break;
 	}
 }
@@ -878,7 +730,7 @@ int lapic_write_msr(struct lapic *lapic, uint32_t index, uint64_t value)
 	case MSR_APIC_BASE:
 		return write_apic_base(lapic, value);
 	case MSR_TSC_DEADLINE:
-		write_tsc_deadline(lapic, value);
+		lapic_timer_write_deadline(lapic, value);
 		return 0;
 	case MSR_X2APIC_FIRST ... MSR_X2APIC_LAST:
 		if (!is_x2apic(&lapic->state)) {
@@ -906,7 +758,7 @@ void lapic_init(struct lapic *lapic)
 	for (unsigned i = 0; i < LVT_COUNT; i++) {
 		s->lvt[i] = LVT_MASKED;
 	}
-	timer_arm(lapic);
+	lapic_timer_arm(lapic);
 	update_raised(lapic);
 }
 
@@ -926,20 +778,6 @@ void lapic_set_virtual_wire(struct lapic *lapic)
 	write_svr(lapic, SVR_MASK);
 	write_lvt(lapic, LVT_LINT0, field_set(LVT_MODE, APIC_EXTINT));
 	write_lvt(lapic, LVT_LINT1, field_set(LVT_MODE, APIC_NMI));
-}
-
-static int validate_timer(const struct lapic_state_v1 *s)
-{
-	bool running = s->timer_expiry_ns != TIME_NEVER;
-
-	if (s->timer_divide & ~DIVIDE_MASK) {
-		return -EINVAL;
-	}
-	/* No period of nothing. */
-	if (timer_mode(s) < TIMER_DEADLINE) {
-		return s->tsc_deadline || (running && !s->timer_initial) ? -EINVAL : 0;
-	}
-	return s->timer_initial || (running && !s->tsc_deadline) ? -EINVAL : 0;
 }
 
 static int validate_vectors(const struct lapic_state_v1 *s)
@@ -970,14 +808,14 @@ static int lapic_validate(const void *state)
 	if (validate_vectors(s) != 0) {
 		return -EINVAL;
 	}
-	return validate_timer(s);
+	return lapic_timer_validate(s);
 }
 
 static void lapic_load(struct device *device)
 {
 	struct lapic *lapic = CONTAINER_OF(device, struct lapic, device);
 
-	timer_arm(lapic);
+	lapic_timer_arm(lapic);
 	update_raised(lapic);
 }
 
@@ -985,7 +823,7 @@ const struct device_ops lapic_ops = {
 	.name = "lapic",
 	DEVICE_STATE(struct lapic, 1),
 	.reset = lapic_reset,
-	.step = lapic_step,
+	.step = lapic_timer_step,
 	.validate = lapic_validate,
 	.load = lapic_load,
 };
