@@ -15,6 +15,11 @@ static void nothing(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+static void thousand_nops(void)
+{
+	__asm__ volatile(".fill 1000, 1, 0x90");
+}
+
 static void exit_cpuid(void)
 {
 	uint32_t leaf = 0, subleaf = 0;
@@ -75,8 +80,11 @@ static void exit_halt(void)
 	sleep_once();
 }
 
-/* The least of many batches, so that what came in between does not count. */
-static uint64_t measure(void (*function)(void))
+/*
+ * The least of many batches, so that what came in between does not count. One
+ * code for all functions, or the loop would not be the same for each.
+ */
+static __attribute__((noipa)) uint64_t measure(void (*function)(void))
 {
 	uint64_t least = UINT64_MAX;
 
@@ -90,6 +98,14 @@ static uint64_t measure(void (*function)(void))
 		least = MIN(least, ticks);
 	}
 	return least;
+}
+
+/* That a tick is an instruction: 1000 where it is true. */
+static void ticks_of_nops(void)
+{
+	uint64_t empty = measure(nothing), full = measure(thousand_nops);
+
+	print("\nbench ticks_of_1000_nops %lu\n", (full - empty) / BATCH);
 }
 
 static void report(const char *name, void (*function)(void), uint64_t less)
@@ -137,4 +153,5 @@ static void in_x2apic_mode(void)
 	x2apic(false);
 }
 
-TESTS({"in xAPIC mode", in_xapic_mode}, {"in x2APIC mode", in_x2apic_mode});
+TESTS({"the unit", ticks_of_nops}, {"in xAPIC mode", in_xapic_mode},
+      {"in x2APIC mode", in_x2apic_mode});

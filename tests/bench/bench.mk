@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# What tools/bench runs beside Dyad and the payloads: read after the Makefile, by
+# make -f Makefile -f tests/bench/bench.mk bench-programs
+
+bare_sources := tests/bench/bare.c vmm/acpi.c vmm/config.c $(wildcard vmm/load*.c) \
+	$(addprefix boot/efi_,files.c memory.c print.c string.c)
+bare_objects := $(bare_sources:%.c=$(O)/efi/%.o)
+
+.PHONY: bench-programs
+bench-programs: $(O)/dyad.efi $(O)/bench/bare.efi $(O)/bench/init $(O)/guests/bench_exit
+
+$(O)/bench/bare.so: $(bare_objects)
+	mkdir -p $(@D)
+	echo "  LD $@"
+	ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --build-id=none \
+		-z noexecstack -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
+		-o $@ /usr/lib/libgnuefi.a
+
+$(O)/bench/bare.efi: $(O)/bench/bare.so
+	echo "  EFI $@"
+	objcopy -j .text -j .data -j .dynamic -j .dynsym -j .rel* -j .rela* -j .reloc \
+		--target=efi-app-x86_64 --subsystem=10 $< $@
+
+# The first program of the guest: no C library, which would run before it.
+$(O)/bench/init: tests/bench/init.c
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(CC) $(warnings) -std=gnu17 -O2 -I. -ffreestanding -mgeneral-regs-only -fno-stack-protector -static \
+		-nostdlib -Wl,--build-id=none,-z,noexecstack -o $@ $<
+
+-include $(shell find $(O)/efi/tests -name '*.d' 2>/dev/null)
