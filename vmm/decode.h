@@ -14,6 +14,7 @@
 #define INSN_LENGTH_MAX 15
 
 enum insn_op {
+	INSN_UNKNOWN,
 	INSN_MOV, /* store, load: also with zero or sign extension */
 	/* In the order of the opcodes. */
 	INSN_ADD,
@@ -31,25 +32,21 @@ enum insn_op {
 	INSN_NEG,
 	INSN_XCHG,
 	INSN_CMPXCHG,
-	INSN_XADD,
 	INSN_BT,
 	INSN_BTS,
 	INSN_BTR,
 	INSN_BTC,
-	INSN_PUSH,
-	INSN_POP,
-	/* String instructions: no operands, insn_is_string is true. */
+	/* String instructions: no operand, insn_is_string is true. */
 	INSN_MOVS,
-	INSN_CMPS,
 	INSN_STOS,
 	INSN_LODS,
-	INSN_SCAS,
 	INSN_INS,
 	INSN_OUTS,
 };
 
-enum insn_operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_IMMEDIATE, OPERAND_MEMORY };
+enum insn_operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_IMMEDIATE };
 
+/* The operand that is not in memory. */
 struct insn_operand {
 	enum insn_operand_kind kind;
 	uint8_t reg; /* enum gpr; with high_byte: AH, CH, DH, BH as 0 to 3 */
@@ -72,13 +69,14 @@ struct insn {
 	enum insn_op op;
 	uint8_t length;
 	uint8_t code_size; /* as given to insn_decode */
-	uint8_t operand_size; /* bytes of the register side: 1, 2, 4, 8 */
+	uint8_t operand_size; /* bytes of the operand: 1, 2, 4, 8 */
 	uint8_t memory_size; /* bytes moved to or from memory */
 	uint8_t address_size; /* 2, 4, 8 */
 	bool sign_extend; /* MOVSX, MOVSXD */
 	bool lock;
-	bool repeat, repeat_not_equal; /* F3, F2 on a string instruction */
-	struct insn_operand destination, source;
+	bool repeat; /* F3 or F2 on a string instruction */
+	bool to_memory; /* the destination is in memory, else it is the operand */
+	struct insn_operand operand;
 	struct insn_memory memory;
 };
 

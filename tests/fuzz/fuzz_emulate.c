@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	}
 	if (emulate_insn(&emulate) == EMULATE_FAULT &&
-	    (emulate.vector < 12 || emulate.vector > 14)) {
+	    (emulate.vector < 13 || emulate.vector > 14)) {
 		abort();
 	}
 	return 0;

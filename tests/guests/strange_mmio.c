@@ -75,9 +75,48 @@ static void string_wrap(void *hole)
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
 }
 
+static void push(void *hole)
+{
+	__asm__ volatile("pushq (%0)" : : "r"(hole) : "memory");
+}
+
+static void pop(void *hole)
+{
+	__asm__ volatile("push %%rax; popq (%0)" : : "r"(hole) : "memory");
+}
+
+static void stack_in_hole(void *hole)
+{
+	__asm__ volatile("mov %0, %%rsp; push %%rax" : : "r"(hole));
+}
+
+static void exchange_add(void *hole)
+{
+	__asm__ volatile("lock; xaddl %%eax, (%0)" : : "r"(hole) : "eax", "memory");
+}
+
+static void compare_strings(void *hole)
+{
+	const void *from = scratch;
+
+	__asm__ volatile("cmpsb" : "+D"(hole), "+S"(from) : : "memory");
+}
+
+static void scan_string(void *hole)
+{
+	__asm__ volatile("scasb" : "+D"(hole) : : "memory");
+}
+
+static void bit_beyond_operand(void *hole)
+{
+	__asm__ volatile("btsl %1, (%0)" : : "r"(hole), "r"(100) : "memory");
+}
+
 static void (*const forms_tried[])(void *) = {
 	sse_load, sse_store, save_fpu, compare_wide, load_descriptors, far_jump,
 	near_call, shift, multiply, save_state, return_from_hole, string_wrap,
+	push, pop, stack_in_hole, exchange_add, compare_strings, scan_string,
+	bit_beyond_operand,
 };
 
 static void try_form(void)

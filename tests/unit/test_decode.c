@@ -10,7 +10,7 @@
 
 #include "vmm/decode.h"
 
-enum { LOCKED = 1, REPEAT = 2, REPEAT_NOT = 4, SIGNED = 8 };
+enum { LOCKED = 1, REPEAT = 2, SIGNED = 4 };
 
 struct decode_case {
 	int mode;
@@ -19,7 +19,8 @@ struct decode_case {
 	int length;
 	enum insn_op op;
 	int operand_size, memory_size, address_size, flags;
-	struct insn_operand destination, source;
+	bool to_memory;
+	struct insn_operand operand;
 	struct {
 		int base, index, scale, rip_relative, segment;
 		int64_t displacement;
@@ -29,10 +30,6 @@ struct decode_case {
 #define NONE                         \
 	{                            \
 		.kind = OPERAND_NONE \
-	}
-#define MEM                            \
-	{                              \
-		.kind = OPERAND_MEMORY \
 	}
 #define R(n)                                       \
 	{                                          \
@@ -59,13 +56,13 @@ static void match(const struct decode_case *c, const char *what, int64_t found, 
 	}
 }
 
-static void match_operand(const struct decode_case *c, const char *what,
-			  const struct insn_operand *found, const struct insn_operand *expected)
+static void match_operand(const struct decode_case *c, const struct insn_operand *found,
+			  const struct insn_operand *expected)
 {
-	match(c, what, found->kind, expected->kind);
-	match(c, what, found->reg, expected->reg);
-	match(c, what, found->high_byte, expected->high_byte);
-	match(c, what, (int64_t)found->immediate, (int64_t)expected->immediate);
+	match(c, "operand's kind", found->kind, expected->kind);
+	match(c, "register", found->reg, expected->reg);
+	match(c, "high byte", found->high_byte, expected->high_byte);
+	match(c, "immediate", (int64_t)found->immediate, (int64_t)expected->immediate);
 }
 
 static void match_memory(const struct decode_case *c, const struct insn *insn)
@@ -91,14 +88,10 @@ static void match_insn(const struct decode_case *c, const struct insn *insn)
 	match(c, "address size", insn->address_size, c->address_size);
 	match(c, "lock", insn->lock, (c->flags & LOCKED) != 0);
 	match(c, "rep", insn->repeat, (c->flags & REPEAT) != 0);
-	match(c, "repne", insn->repeat_not_equal, (c->flags & REPEAT_NOT) != 0);
 	match(c, "sign", insn->sign_extend, (c->flags & SIGNED) != 0);
-	match_operand(c, "destination", &insn->destination, &c->destination);
-	match_operand(c, "source", &insn->source, &c->source);
-	if (insn_is_string(insn) || c->destination.kind == OPERAND_MEMORY ||
-	    c->source.kind == OPERAND_MEMORY) {
-		match_memory(c, insn);
-	}
+	match(c, "direction", insn->to_memory, c->to_memory);
+	match_operand(c, &insn->operand, &c->operand);
+	match_memory(c, insn);
 }
 
 /* Each instruction, also with bytes after it, and each of its beginnings. */
@@ -147,8 +140,8 @@ static void test_prefixes(void **state)
 	assert_int_equal(insn.memory.base, GPR_RDI);
 	/* A REX without bits takes AH away. */
 	assert_int_equal(DECODE(8, "\x40\x88\x27", &insn), 0);
-	assert_false(insn.source.high_byte);
-	assert_int_equal(insn.source.reg, GPR_RSP);
+	assert_false(insn.operand.high_byte);
+	assert_int_equal(insn.operand.reg, GPR_RSP);
 	/* Outside 64-bit mode 40 to 4f are INC and DEC, and not known. */
 	assert_int_equal(DECODE(4, "\x40\x88\x27", &insn), -EINVAL);
 	/* The last override counts; in 64-bit mode FS and GS only. */
@@ -158,14 +151,14 @@ static void test_prefixes(void **state)
 	assert_int_equal(insn.memory.segment, SEG_GS);
 	assert_int_equal(DECODE(8, "\x36\x8b\x07", &insn), 0);
 	assert_int_equal(insn.memory.segment, SEG_DS);
-	/* The last repeat counts, and only where something is repeated. */
-	assert_int_equal(DECODE(8, "\xf3\xf2\xae", &insn), 0);
-	assert_true(insn.repeat_not_equal && !insn.repeat);
+	/* Both repeats count, and only where something is repeated. */
+	assert_int_equal(DECODE(8, "\xf2\xaa", &insn), 0);
+	assert_true(insn.repeat);
 	assert_int_equal(DECODE(8, "\xf3\x8b\x07", &insn), 0);
 	assert_false(insn.repeat);
 	/* XACQUIRE LOCK. */
 	assert_int_equal(DECODE(8, "\xf2\xf0\x01\x07", &insn), 0);
-	assert_true(insn.lock && !insn.repeat_not_equal);
+	assert_true(insn.lock && !insn.repeat);
 }
 
 static void test_length(void **state)
@@ -190,7 +183,7 @@ static void test_length(void **state)
 	assert_int_equal(DECODE(8, "\x66\x65\x67\x48\xc7\x84\x0d\x04\x03\x02\x01\x78\x56\x34\xf2",
 				&insn),
 			 0);
-	assert_int_equal(insn.source.immediate, 0xfffffffff2345678);
+	assert_int_equal(insn.operand.immediate, 0xfffffffff2345678);
 	assert_int_equal(insn.memory.displacement, 0x01020304);
 }
 
@@ -221,6 +214,14 @@ static void test_refused(void **state)
 		{4, "les eax, [eax]", "\xc4\x00"},
 		{8, "movups xmm0, [rax]", "\x0f\x10\x00"},
 		{8, "add al, 1", "\x04\x01"},
+		{8, "push [rax]", "\xff\x30"},
+		{8, "push rax", "\x50"},
+		{8, "push 1", "\x6a\x01"},
+		{8, "pop [rax]", "\x8f\x00"},
+		{8, "pop rax", "\x58"},
+		{8, "xadd [rax], ecx", "\x0f\xc1\x08"},
+		{8, "repe cmpsb", "\xf3\xa6"},
+		{8, "repne scasd", "\xf2\xaf"},
 	};
 	struct insn insn;
 

@@ -185,19 +185,13 @@ forms:
 	width "movb T, %al; lock; cmpxchgb %dl, T"
 	width "movw T, %ax; cmpxchgw %dx, T"
 	width "movq T, %rax; lock; cmpxchgq %rdx, T"
-	word "xaddl %r11d, T"
-	word "lock; xaddl %edx, T"
-	width "xaddb %dh, T"
-	width "lock; xaddq %rdx, T"
 
-	/* Single bits; those by register reach beyond the operand. */
+	/* Single bits, inside the operand. */
 	.irp op, bt, bts, btr, btc
 	word_bit "\op\()l $31, T"
 	word_bit "mov $7, %ecx; \op\()l %ecx, T"
 	width_bit "\op\()w $3, T"
 	width_bit "\op\()q $63, T"
-	width_bit "mov $-40, %rcx; \op\()q %rcx, T"
-	width_bit "mov $100, %ecx; \op\()l %ecx, T"
 	.endr
 	word_bit "lock; btsl $0, T"
 	word_bit "lock; btrl $0, T"
@@ -208,9 +202,6 @@ forms:
 	word "mov $form_scratch, %rsi; mov $T, %rdi; movsl"
 	word "mov $T, %rdi; stosl"
 	word "mov $T, %rsi; lodsl"
-	word "mov $T, %rdi; scasl"
-	word "mov $T, %rsi; mov $form_scratch, %rdi; cmpsl"
-	word "mov $form_scratch, %rsi; mov $T, %rdi; cmpsl"
 	word "mov $T, %rdi; mov $1, %ecx; rep stosl"
 	word "mov $T, %rdi; xor %ecx, %ecx; rep stosl"
 	width "mov $T, %rsi; mov $form_scratch, %rdi; movsb"
@@ -223,26 +214,11 @@ forms:
 	width "mov $T, %rdi; mov $4, %ecx; rep stosq"
 	width "mov $T, %rsi; mov $3, %ecx; rep lodsw"
 	width "mov $T, %rsi; lodsq"
-	width "mov $T, %rdi; scasb"
-	width "mov $T, %rdi; mov $6, %ecx; repe scasb"
-	width "mov $T, %rdi; mov $6, %ecx; repne scasw"
-	width "mov $T, %rsi; mov $T + 8, %rdi; mov $4, %ecx; repe cmpsl"
-	width "mov $T, %rsi; mov $form_scratch, %rdi; mov $4, %ecx; repne cmpsb"
 	width "movabs $0x7700000000 + T, %rdi; mov $2, %ecx; addr32 rep stosl"
 	width "mov $0x1234, %edx; mov $T, %rdi; insb"
 	width "mov $0x1234, %edx; mov $T, %rdi; mov $3, %ecx; rep insl"
 	width "mov $0x1234, %edx; mov $T, %rsi; outsw"
 	width "mov $0x1234, %edx; mov $T, %rsi; mov $5, %ecx; rep outsb"
-
-	/* The stack, and operands of it. */
-	width "mov $form_scratch + 32, %rsp; pushq T"
-	width "mov $form_scratch + 32, %rsp; popq T"
-	width "mov $T + 8, %rsp; push %rax"
-	width "mov $T + 8, %rsp; push %r12"
-	width "mov $T + 8, %rsp; push $-5"
-	width "mov $T + 8, %rsp; pushw $0x1234"
-	width "mov $T, %rsp; pop %rbx"
-	width "mov $T, %rsp; pop %rsp"
 
 	.section .rodata.forms, "a"
 forms_end:
