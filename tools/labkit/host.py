@@ -194,7 +194,8 @@ class Host:
         self.send(command + "\r")
         self.expect(re.escape(command) + r"\n", timeout)
         start = self._position
-        return self.text[start:self.expect(prompt, timeout).start()]
+        end = self.expect(prompt, timeout).start()
+        return self.text[start:end]
 
     def tail(self, count=25):
         return "\n".join(self.text.splitlines()[-count:])
