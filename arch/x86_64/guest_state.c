@@ -10,16 +10,22 @@
 
 #define ATTR_TYPE_DATA 3 /* read-write, accessed */
 #define ATTR_TYPE_CODE 11 /* execute-read, accessed */
+#define ATTR_TYPE_STACK_DOWN 7 /* data that expands down */
 #define ATTR_TYPE_LDT 2
 #define ATTR_TYPE_TSS_BUSY_16 3
 #define ATTR_TYPE_TSS_BUSY 11
 #define ATTR_RESERVED (BITS(31, 17) | BITS(11, 8))
+#define ATTR_VIRTUAL_8086 0xf3 /* DPL 3, present, read-write, accessed */
 
 #define CR0_RESERVED                                                                        \
 	(~(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | \
 	   CR0_CD | CR0_PG))
 #define RFLAGS_RESERVED (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))
 #define PAT_RESERVED UINT64_C(0xf8f8f8f8f8f8f8f8)
+#define PDPTE_PRESENT BIT(0)
+#define PDPTE_RESERVED (BITS(63, 52) | BITS(8, 5) | BITS(2, 1))
+/* Exceptions that push an error code outside real mode. */
+#define VECTORS_WITH_ERROR (BIT(8) | BITS(14, 10) | BIT(17))
 
 void guest_state_reset(struct vcpu_state *state)
 {
@@ -83,6 +89,20 @@ static bool pat_is_valid(uint64_t pat)
 	return true;
 }
 
+/* PAE paging takes them from here and not from memory (SDM 3, 28.3.1.6). */
+static bool pdptes_are_valid(const struct vcpu_state *s)
+{
+	if (!(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE) || (s->efer & EFER_LMA)) {
+		return true;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++) {
+		if ((s->pdpte[i] & PDPTE_PRESENT) && (s->pdpte[i] & PDPTE_RESERVED)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static const char *check_control_registers(const struct vcpu_state *s,
 					   const struct vcpu_limits *limits)
 {
@@ -115,6 +135,9 @@ static const char *check_control_registers(const struct vcpu_state *s,
 	if (s->cr3 >> 52) {
 		return "CR3 is beyond the physical addresses";
 	}
+	if (!pdptes_are_valid(s)) {
+		return "a PDPTE has reserved bits set";
+	}
 	if (!guest_xcr0_is_valid(s->xcr0, limits->xcr0 | XCR0_X87)) {
 		return "XCR0 has an impossible value";
 	}
@@ -129,6 +152,9 @@ static const char *check_control_registers(const struct vcpu_state *s,
 	    !is_canonical(s->kernel_gs_base)) {
 		return "an address in an MSR is not canonical";
 	}
+	if (s->fmask >> 32 || s->tsc_aux >> 32) {
+		return "FMASK or TSC_AUX has its high half set";
+	}
 	return NULL;
 }
 
@@ -139,16 +165,26 @@ static bool limit_fits(const struct vcpu_segment *segment)
 	return g ? (segment->limit & 0xfff) == 0xfff : segment->limit >> 20 == 0;
 }
 
+static uint64_t type_of(const struct vcpu_segment *segment)
+{
+	return field_get(SEG_ATTR_TYPE, segment->attributes);
+}
+
+static uint64_t dpl_of(const struct vcpu_segment *segment)
+{
+	return field_get(SEG_ATTR_DPL, segment->attributes);
+}
+
 static const char *check_code(const struct vcpu_state *s)
 {
 	const struct vcpu_segment *cs = &s->segment[SEG_CS];
-	uint64_t type = field_get(SEG_ATTR_TYPE, cs->attributes);
+	uint64_t type = type_of(cs);
 	bool lma = (s->efer & EFER_LMA) != 0;
 
 	if (cs->attributes & SEG_UNUSABLE) {
 		return "CS is unusable";
 	}
-	if (type != 3 && type != 9 && type != 11 && type != 13 && type != 15) {
+	if (type != ATTR_TYPE_DATA && type != 9 && type != 11 && type != 13 && type != 15) {
 		return "CS is neither accessed code nor the flat data of real mode";
 	}
 	if (lma && (cs->attributes & SEG_ATTR_L) && (cs->attributes & SEG_ATTR_DB)) {
@@ -157,31 +193,85 @@ static const char *check_code(const struct vcpu_state *s)
 	return NULL;
 }
 
+/* The level is that of SS, also when SS is unusable; conforming code lies above it. */
+static const char *check_privilege(const struct vcpu_state *s)
+{
+	const struct vcpu_segment *cs = &s->segment[SEG_CS];
+	uint64_t type = type_of(cs), level = dpl_of(&s->segment[SEG_SS]);
+	bool conforms = type == 13 || type == 15;
+
+	if ((type == ATTR_TYPE_DATA || !(s->cr0 & CR0_PE)) && level != 0) {
+		return "SS has a privilege level in real mode";
+	}
+	if (conforms ? dpl_of(cs) > level : dpl_of(cs) != level) {
+		return "CS and SS differ in their privilege level";
+	}
+	return NULL;
+}
+
+static const char *check_usable(const struct vcpu_segment *segment, unsigned index)
+{
+	uint64_t type = type_of(segment);
+
+	if (!(segment->attributes & SEG_ATTR_S) || !(segment->attributes & SEG_ATTR_P) ||
+	    (segment->attributes & ATTR_RESERVED)) {
+		return "a segment is not a present code or data segment";
+	}
+	if (!(type & 1)) {
+		return "a segment is not marked accessed";
+	}
+	if (index == SEG_SS && type != ATTR_TYPE_DATA && type != ATTR_TYPE_STACK_DOWN) {
+		return "SS is not writable data";
+	}
+	if (index != SEG_CS && (type == 9 || type == 13)) {
+		return "a data segment is code that cannot be read";
+	}
+	if (!limit_fits(segment)) {
+		return "a segment's limit does not fit its granularity";
+	}
+	if (index < SEG_FS && segment->base >> 32) {
+		return "a segment's base is beyond its addresses";
+	}
+	return NULL;
+}
+
+/* CS, SS and the data segments (28.3.1.2). */
+static const char *check_user_segments(const struct vcpu_state *s)
+{
+	const char *wrong = check_code(s);
+
+	if (!is_canonical(s->segment[SEG_FS].base) || !is_canonical(s->segment[SEG_GS].base)) {
+		return "the base of FS or GS is not canonical";
+	}
+	for (unsigned i = 0; i <= SEG_GS && wrong == NULL; i++) {
+		if (!(s->segment[i].attributes & SEG_UNUSABLE)) {
+			wrong = check_usable(&s->segment[i], i);
+		}
+	}
+	return wrong != NULL ? wrong : check_privilege(s);
+}
+
+static const char *check_virtual_8086(const struct vcpu_state *s)
+{
+	for (unsigned i = 0; i <= SEG_GS; i++) {
+		const struct vcpu_segment *segment = &s->segment[i];
+
+		if (segment->base != (uint64_t)segment->selector << 4 || segment->limit != 0xffff ||
+		    segment->attributes != ATTR_VIRTUAL_8086) {
+			return "a segment is not one of virtual-8086 mode";
+		}
+	}
+	return NULL;
+}
+
 static const char *check_segments(const struct vcpu_state *s)
 {
 	const struct vcpu_segment *tr = &s->segment[SEG_TR];
 	const struct vcpu_segment *ldtr = &s->segment[SEG_LDTR];
-	uint64_t tr_type = field_get(SEG_ATTR_TYPE, tr->attributes);
+	uint64_t tr_type = type_of(tr);
 	bool lma = (s->efer & EFER_LMA) != 0;
-	const char *wrong = check_code(s);
+	const char *wrong = s->rflags & RFLAGS_VM ? check_virtual_8086(s) : check_user_segments(s);
 
-	for (unsigned i = 0; i <= SEG_GS && wrong == NULL; i++) {
-		const struct vcpu_segment *segment = &s->segment[i];
-
-		if (segment->attributes & SEG_UNUSABLE) {
-			continue;
-		}
-		if (!(segment->attributes & SEG_ATTR_S) || !(segment->attributes & SEG_ATTR_P) ||
-		    (segment->attributes & ATTR_RESERVED)) {
-			wrong = "a segment is not a present code or data segment";
-		} else if (!(segment->attributes & 1)) {
-			wrong = "a segment is not marked accessed";
-		} else if (!limit_fits(segment)) {
-			wrong = "a segment's limit does not fit its granularity";
-		} else if (i >= SEG_FS ? !is_canonical(segment->base) : segment->base >> 32) {
-			wrong = "a segment's base is beyond its addresses";
-		}
-	}
 	if (wrong != NULL) {
 		return wrong;
 	}
@@ -192,8 +282,7 @@ static const char *check_segments(const struct vcpu_state *s)
 		return "TR is not a busy task state segment";
 	}
 	if (!(ldtr->attributes & SEG_UNUSABLE) &&
-	    (field_get(SEG_ATTR_TYPE, ldtr->attributes) != ATTR_TYPE_LDT ||
-	     (ldtr->attributes & (SEG_ATTR_S | ATTR_RESERVED)) ||
+	    (type_of(ldtr) != ATTR_TYPE_LDT || (ldtr->attributes & (SEG_ATTR_S | ATTR_RESERVED)) ||
 	     !(ldtr->attributes & SEG_ATTR_P) || !limit_fits(ldtr) || !is_canonical(ldtr->base) ||
 	     (ldtr->selector & 4))) {
 		return "LDTR is not a local descriptor table";
@@ -205,12 +294,42 @@ static const char *check_segments(const struct vcpu_state *s)
 	return NULL;
 }
 
+/* What VM entry asks of an event that it injects (28.2.1.3, 28.3.1.4, 28.3.1.5). */
+static bool event_is_possible(const struct vcpu_state *s)
+{
+	uint64_t vector = s->event_vector, blocked = s->interruptibility;
+	bool is_protected = (s->cr0 & CR0_PE) != 0;
+
+	if (vector > 255 || s->event_error >> 16 || s->event_length > 15 ||
+	    (s->event_kind != VCPU_EVENT_EXCEPTION && s->event_has_error)) {
+		return false;
+	}
+	switch (s->event_kind) {
+	case VCPU_EVENT_NONE:
+		return true;
+	case VCPU_EVENT_INTERRUPT:
+		return (s->rflags & RFLAGS_IF) && !(blocked & 3);
+	case VCPU_EVENT_NMI:
+		return vector == 2 && blocked == 0;
+	case VCPU_EVENT_EXCEPTION:
+		return vector <= 31 &&
+		       s->event_has_error == (is_protected && (VECTORS_WITH_ERROR >> vector & 1));
+	case VCPU_EVENT_SOFTWARE_INTERRUPT:
+	case VCPU_EVENT_PRIVILEGED_EXCEPTION:
+	case VCPU_EVENT_SOFTWARE_EXCEPTION:
+		return s->event_length > 0;
+	default:
+		return false;
+	}
+}
+
 static const char *check_rip_and_event(const struct vcpu_state *s)
 {
 	bool code64 = (s->efer & EFER_LMA) && (s->segment[SEG_CS].attributes & SEG_ATTR_L);
 	uint64_t blocked = s->interruptibility;
 
-	if (code64 ? !is_canonical(s->rip) : s->rip >> 32) {
+	/* Just behind the last canonical address is still possible: the fetch faults. */
+	if (code64 ? s->rip >> 48 != 0 && s->rip >> 48 != 0xffff : s->rip >> 32 != 0) {
 		return "RIP is beyond the addresses of its mode";
 	}
 	if ((s->rflags & RFLAGS_RESERVED) || !(s->rflags & RFLAGS_FIXED1)) {
@@ -223,13 +342,7 @@ static const char *check_rip_and_event(const struct vcpu_state *s)
 	    ((blocked & BIT(0)) && !(s->rflags & RFLAGS_IF))) {
 		return "the interruptibility state is impossible";
 	}
-	if (s->event_kind > VCPU_EVENT_SOFTWARE_EXCEPTION || s->event_vector > 255 ||
-	    s->event_has_error > 1 || s->event_error >> 32 || s->event_length > 15 ||
-	    (s->event_kind == VCPU_EVENT_NMI && s->event_vector != 2) ||
-	    (s->event_kind == VCPU_EVENT_EXCEPTION && s->event_vector > 31) ||
-	    (s->event_kind != VCPU_EVENT_EXCEPTION && s->event_has_error) ||
-	    (s->event_kind == VCPU_EVENT_INTERRUPT &&
-	     (!(s->rflags & RFLAGS_IF) || (blocked & 3)))) {
+	if (!event_is_possible(s)) {
 		return "the pending event is impossible";
 	}
 	return NULL;
