@@ -127,15 +127,19 @@ class Host:
             console_port=console_port, control_port=control_port))
         lab = os.getpid()
 
-        def die_with_the_lab():
+        def prepare():
+            # The emulator must not outlive the lab.
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != lab:
                 os._exit(1)
+            # Once a second Bochs reports its speed out of this signal's handler, and
+            # waits for itself for ever when that interrupts another report.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
 
         # Its own session: Ctrl-C at the lab's terminal is not meant for the emulator.
         self._process = subprocess.Popen(
             argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._log("debug.log"),
-            stderr=subprocess.PIPE, start_new_session=True, preexec_fn=die_with_the_lab)
+            stderr=subprocess.PIPE, start_new_session=True, preexec_fn=prepare)
         self._watch_lines(self._process.stderr)
         gone = os.fdopen(os.pidfd_open(self._process.pid), "rb", buffering=0)
         self._watch(gone, lambda: self._exited(gone))
