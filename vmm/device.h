@@ -15,18 +15,9 @@
 
 struct device;
 
-/*
- * Ports of a device. Handlers get the offset in the region. ISA devices have
- * byte handlers, wider accesses reach them split, as on the bus; `wide` ones
- * get accesses of 1, 2 and 4 bytes that lie inside. No handler: reads as ones,
- * writes are dropped.
- */
+/* Ports of a device: `size` of them from `base` on. */
 struct port_region {
 	uint16_t base, size;
-	uint8_t (*read)(struct device *device, unsigned offset);
-	void (*write)(struct device *device, unsigned offset, uint8_t value);
-	uint32_t (*read_wide)(struct device *device, unsigned offset, unsigned size);
-	void (*write_wide)(struct device *device, unsigned offset, unsigned size, uint32_t value);
 };
 
 struct device_ops {
@@ -35,6 +26,16 @@ struct device_ops {
 	uint32_t state_offset, state_size; /* of member `state` in the device's struct */
 	const struct port_region *ports;
 	unsigned port_count;
+	/*
+	 * Port handlers get the offset in the device's ports, counted through its
+	 * regions. ISA devices have byte handlers, wider accesses reach them split, as
+	 * on the bus; wide handlers get accesses of 1, 2 and 4 bytes that lie in one
+	 * region. No handler: reads as ones, writes are dropped.
+	 */
+	uint8_t (*read)(struct device *device, unsigned offset);
+	void (*write)(struct device *device, unsigned offset, uint8_t value);
+	uint32_t (*read_wide)(struct device *device, unsigned offset, unsigned size);
+	void (*write_wide)(struct device *device, unsigned offset, unsigned size, uint32_t value);
 	/* As after power-on. */
 	void (*reset)(struct device *device);
 	/* Its deadline has come. NULL: it has none. */

@@ -17,23 +17,24 @@ size_t platform_size(void)
 }
 
 /* Into its place by base; regions do not overlap. */
-static void add_port_region(struct platform *platform, struct device *device,
-			    const struct port_region *region)
+static void add_port_entry(struct platform *platform, struct port_entry entry)
 {
 	struct port_entry *entries = platform->port_entries;
 	unsigned i = platform->port_entry_count++;
 
 	CHECK(i < PLATFORM_PORT_REGION_MAX);
-	for (; i > 0 && entries[i - 1].base > region->base; i--) {
+	for (; i > 0 && entries[i - 1].base > entry.base; i--) {
 		entries[i] = entries[i - 1];
 	}
-	CHECK(i == 0 || entries[i - 1].base + entries[i - 1].size <= region->base);
-	entries[i] = (struct port_entry){region->base, region->size, region, device};
+	CHECK(i == 0 || entries[i - 1].base + entries[i - 1].size <= entry.base);
+	entries[i] = entry;
 }
 
 static void add_device(struct platform *platform, struct device *device,
 		       const struct device_ops *ops)
 {
+	uint16_t first = 0;
+
 	CHECK(platform->device_count < PLATFORM_DEVICE_MAX);
 	platform->devices[platform->device_count++] = device;
 	*device = (struct device){ops, platform, TIME_NEVER};
@@ -41,7 +42,11 @@ static void add_device(struct platform *platform, struct device *device,
 		platform->timers[platform->timer_count++] = device;
 	}
 	for (unsigned i = 0; i < ops->port_count; i++) {
-		add_port_region(platform, device, &ops->ports[i]);
+		const struct port_region *ports = &ops->ports[i];
+
+		add_port_entry(platform,
+			       (struct port_entry){ports->base, ports->size, first, device});
+		first += ports->size;
 	}
 }
 
@@ -163,15 +168,21 @@ static const struct port_entry *find_entry(struct platform *platform, uint16_t p
 	return NULL;
 }
 
+static unsigned offset_in(const struct port_entry *entry, unsigned port)
+{
+	return port - entry->base + entry->first;
+}
+
 static uint8_t read_byte(struct platform *platform, unsigned port)
 {
 	const struct port_entry *entry = port <= UINT16_MAX ? find_entry(platform, port) : NULL;
+	const struct device_ops *ops = entry ? entry->device->ops : NULL;
 
-	if (entry && entry->region->read) {
-		return entry->region->read(entry->device, port - entry->base);
+	if (ops && ops->read) {
+		return ops->read(entry->device, offset_in(entry, port));
 	}
-	if (entry && entry->region->read_wide) {
-		return entry->region->read_wide(entry->device, port - entry->base, 1);
+	if (ops && ops->read_wide) {
+		return ops->read_wide(entry->device, offset_in(entry, port), 1);
 	}
 	return 0xff;
 }
@@ -179,12 +190,21 @@ static uint8_t read_byte(struct platform *platform, unsigned port)
 static void write_byte(struct platform *platform, unsigned port, uint8_t value)
 {
 	const struct port_entry *entry = port <= UINT16_MAX ? find_entry(platform, port) : NULL;
+	const struct device_ops *ops = entry ? entry->device->ops : NULL;
 
-	if (entry && entry->region->write) {
-		entry->region->write(entry->device, port - entry->base, value);
-	} else if (entry && entry->region->write_wide) {
-		entry->region->write_wide(entry->device, port - entry->base, 1, value);
+	if (ops && ops->write) {
+		ops->write(entry->device, offset_in(entry, port), value);
+	} else if (ops && ops->write_wide) {
+		ops->write_wide(entry->device, offset_in(entry, port), 1, value);
 	}
+}
+
+/* The device that takes such an access as a whole, NULL: by bytes. */
+static const struct port_entry *find_wide(struct platform *platform, uint16_t port, unsigned size)
+{
+	const struct port_entry *entry = find_entry(platform, port);
+
+	return entry && port - entry->base + size <= entry->size ? entry : NULL;
 }
 
 static uint32_t size_mask(unsigned size)
@@ -200,10 +220,10 @@ uint32_t platform_io_read(struct platform *platform, uint16_t port, unsigned siz
 	if (size == 1) {
 		return read_byte(platform, port);
 	}
-	entry = find_entry(platform, port);
-	if (entry && entry->region->read_wide && port - entry->base + size <= entry->size) {
-		return entry->region->read_wide(entry->device, port - entry->base, size) &
-		       size_mask(size);
+	entry = find_wide(platform, port, size);
+	if (entry && entry->device->ops->read_wide) {
+		value = entry->device->ops->read_wide(entry->device, offset_in(entry, port), size);
+		return value & size_mask(size);
 	}
 	for (unsigned i = 0; i < size; i++) {
 		value |= (uint32_t)read_byte(platform, port + i) << i * 8;
@@ -219,10 +239,10 @@ void platform_io_write(struct platform *platform, uint16_t port, unsigned size, 
 		write_byte(platform, port, value);
 		return;
 	}
-	entry = find_entry(platform, port);
-	if (entry && entry->region->write_wide && port - entry->base + size <= entry->size) {
-		entry->region->write_wide(entry->device, port - entry->base, size,
-					  value & size_mask(size));
+	entry = find_wide(platform, port, size);
+	if (entry && entry->device->ops->write_wide) {
+		entry->device->ops->write_wide(entry->device, offset_in(entry, port), size,
+					       value & size_mask(size));
 		return;
 	}
 	for (unsigned i = 0; i < size; i++) {

@@ -24,7 +24,7 @@
 
 struct port_entry {
 	uint16_t base, size;
-	const struct port_region *region;
+	uint16_t first; /* offset of `base` in the device's ports */
 	struct device *device;
 };
 

@@ -111,24 +111,19 @@ static void test_resets(void **state)
 	assert_int_equal(event(m), PLATFORM_NONE);
 }
 
+/* Idle, and silent to what would find a keyboard. */
 static void test_i8042(void **state)
 {
-	static const uint8_t answers[][2] = {{0xaa, 0x55}, {0xab, 1}, {0xa9, 1}, {0xd0, 3}};
+	static const uint8_t commands[] = {0x20, 0xaa, 0xab, 0xa9, 0xd0, 0xff};
 	struct machine *m = *state;
 
-	assert_int_equal(in(m, 0x64), 0x1c);
-	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
-		out(m, 0x64, answers[i][0]);
-		assert_int_equal(in(m, 0x64), 0x1d);
-		assert_int_equal(in(m, 0x60), answers[i][1]);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		out(m, 0x64, commands[i]);
 		assert_int_equal(in(m, 0x64), 0x1c);
+		assert_int_equal(in(m, 0x60), 0);
 	}
-	out(m, 0x64, 0x60);
-	out(m, 0x60, 0x47);
-	out(m, 0x60, 0xff); /* to a keyboard: there is none, no answer */
-	assert_int_equal(in(m, 0x64), 0x1c);
-	out(m, 0x64, 0x20);
-	assert_int_equal(in(m, 0x60), 0x47);
+	out(m, 0x60, 0xfe); /* no command waits for it */
+	assert_int_equal(event(m), PLATFORM_NONE);
 }
 
 static void test_poweroff(void **state)
@@ -216,7 +211,7 @@ static void test_reset_is_power_on(void **state)
 	out(m, 0x40, 0x10);
 	out(m, 0x40, 0x00);
 	out_wide(m, 0xcf8, 4, PCI_ENABLE);
-	out(m, 0x64, 0xaa);
+	out(m, 0x64, 0xd1);
 	out(m, MACHINE_PORT_DEBUG_EXIT, 1);
 	platform_reset(m->platform);
 	platform_save(m->platform, after);
@@ -359,11 +354,7 @@ static void fill(struct platform *p)
 	p->pci.state = (struct pci_state_v1){0x80abcdec, 0x0106, 0x0a, 0};
 	p->pm.state = (struct pm_state_v1){
 		.seen_ns = 2 * S, .enable = 0x0721, .control = 0x1c02, .timer_status = 1, .irq = 1};
-	p->i8042.state = (struct i8042_state_v1){.output = 0x55,
-						 .output_full = 1,
-						 .command = 0xd1,
-						 .command_byte = 0x47,
-						 .port_a = 0};
+	p->i8042.state = (struct i8042_state_v1){.output_port_next = 1};
 	p->debug_exit.state.code = 0xdeadbeef;
 }
 
@@ -534,8 +525,8 @@ static void test_hostile_states(void **state)
 	REFUSED(pm_ops, struct pm_state_v1, s->irq = 0);
 	REFUSED(pm_ops, struct pm_state_v1, s->control |= BIT(13));
 	device = &p->i8042.device;
-	REFUSED(i8042_ops, struct i8042_state_v1, s->command = 0xfe);
-	REFUSED(i8042_ops, struct i8042_state_v1, s->output_full = 2);
+	REFUSED(i8042_ops, struct i8042_state_v1, s->port_a = 1);
+	REFUSED(i8042_ops, struct i8042_state_v1, s->output_port_next = 2);
 	device = &p->debug_exit.device;
 	REFUSED(debug_exit_ops, struct debug_exit_state_v1, s->reserved = 1);
 }

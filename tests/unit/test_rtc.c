@@ -293,18 +293,6 @@ static void test_memory(void **state)
 	assert_int_equal(rtc_in(m, D), 0x80);
 }
 
-static void test_memory_sizes(void **state)
-{
-	struct machine *m = *state;
-
-	rtc_set_memory(&m->platform->rtc, 3 * GIB, 2 * GIB);
-	assert_int_equal(rtc_in(m, 0x15) | rtc_in(m, 0x16) << 8, 640);
-	assert_int_equal(rtc_in(m, 0x17) | rtc_in(m, 0x18) << 8, 0xffff);
-	assert_int_equal(rtc_in(m, 0x34) | rtc_in(m, 0x35) << 8, (3 * GIB - 16 * MIB) / 65536);
-	assert_int_equal(rtc_in(m, 0x5b) | rtc_in(m, 0x5c) << 8 | rtc_in(m, 0x5d) << 16,
-			 2 * GIB / 65536);
-}
-
 static void test_no_date_at_all(void **state)
 {
 	struct machine *m = *state;
@@ -371,7 +359,6 @@ int main(void)
 		MACHINE_TEST(test_periodic_interrupt),
 		MACHINE_TEST(test_alarm_interrupt),
 		MACHINE_TEST(test_memory),
-		MACHINE_TEST(test_memory_sizes),
 		MACHINE_TEST(test_no_date_at_all),
 		MACHINE_TEST(test_reset_keeps_the_time),
 		MACHINE_TEST(test_saved_with_an_alarm),

@@ -25,7 +25,7 @@ static int debug_exit_validate(const void *state)
 }
 
 static const struct port_region debug_exit_ports[] = {
-	{MACHINE_PORT_DEBUG_EXIT, 4, .write_wide = debug_exit_write},
+	{MACHINE_PORT_DEBUG_EXIT, 4},
 };
 
 const struct device_ops debug_exit_ops = {
@@ -33,6 +33,7 @@ const struct device_ops debug_exit_ops = {
 	DEVICE_STATE(struct debug_exit, 1),
 	.ports = debug_exit_ports,
 	.port_count = ARRAY_SIZE(debug_exit_ports),
+	.write_wide = debug_exit_write,
 	.reset = debug_exit_reset,
 	.validate = debug_exit_validate,
 };

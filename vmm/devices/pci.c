@@ -109,7 +109,7 @@ static int pci_validate(const void *state)
 }
 
 static const struct port_region pci_ports[] = {
-	{MACHINE_PORT_PCI_ADDRESS, 8, .read_wide = pci_read, .write_wide = pci_write},
+	{MACHINE_PORT_PCI_ADDRESS, 8},
 };
 
 const struct device_ops pci_ops = {
@@ -117,6 +117,8 @@ const struct device_ops pci_ops = {
 	DEVICE_STATE(struct pci, 1),
 	.ports = pci_ports,
 	.port_count = ARRAY_SIZE(pci_ports),
+	.read_wide = pci_read,
+	.write_wide = pci_write,
 	.reset = pci_reset,
 	.validate = pci_validate,
 };

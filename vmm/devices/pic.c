@@ -11,6 +11,7 @@
 #define SLAVE 1
 #define CASCADE 2 /* the master's input that the slave drives */
 #define SPURIOUS 7
+#define OFFSET_ELCR 4
 
 #define ICW1_SELECT BIT(4)
 #define ICW1_IC4 BIT(0)
@@ -251,10 +252,8 @@ static void write_ocw3(struct pic_chip_state_v1 *c, uint8_t value)
 	}
 }
 
-static void chip_write(struct pic *pic, unsigned chip, unsigned offset, uint8_t value)
+static void chip_write(struct pic_chip_state_v1 *c, unsigned offset, uint8_t value)
 {
-	struct pic_chip_state_v1 *c = &pic->state.chips[chip];
-
 	if (offset == 1) {
 		if (c->init_step) {
 			write_icw(c, value);
@@ -268,7 +267,6 @@ static void chip_write(struct pic *pic, unsigned chip, unsigned offset, uint8_t 
 	} else {
 		write_ocw2(c, value);
 	}
-	update_output(pic);
 }
 
 /* A poll is an acknowledge by a read (82C59A, "Poll Command"). */
@@ -299,38 +297,34 @@ static struct pic *to_pic(struct device *device)
 	return CONTAINER_OF(device, struct pic, device);
 }
 
-static uint8_t read_master(struct device *device, unsigned offset)
+/* Master, slave, both edge/level registers: two ports each. */
+static uint8_t pic_read(struct device *device, unsigned offset)
 {
-	return chip_read(to_pic(device), MASTER, offset);
+	struct pic *pic = to_pic(device);
+
+	if (offset >= OFFSET_ELCR) {
+		return pic->state.chips[offset - OFFSET_ELCR].elcr;
+	}
+	return chip_read(pic, offset / 2, offset % 2);
 }
 
-static void write_master(struct device *device, unsigned offset, uint8_t value)
+static void write_elcr(struct pic_chip_state_v1 *c, uint8_t value)
 {
-	chip_write(to_pic(device), MASTER, offset, value);
-}
-
-static uint8_t read_slave(struct device *device, unsigned offset)
-{
-	return chip_read(to_pic(device), SLAVE, offset);
-}
-
-static void write_slave(struct device *device, unsigned offset, uint8_t value)
-{
-	chip_write(to_pic(device), SLAVE, offset, value);
-}
-
-static uint8_t read_elcr(struct device *device, unsigned chip)
-{
-	return to_pic(device)->state.chips[chip].elcr;
-}
-
-static void write_elcr(struct device *device, unsigned chip, uint8_t value)
-{
-	struct pic_chip_state_v1 *c = &to_pic(device)->state.chips[chip];
-
-	c->elcr = value & elcr_writable[chip];
+	c->elcr = value;
 	c->irr |= c->lines & c->elcr;
-	update_output(to_pic(device));
+}
+
+static void pic_write(struct device *device, unsigned offset, uint8_t value)
+{
+	struct pic *pic = to_pic(device);
+
+	if (offset >= OFFSET_ELCR) {
+		offset -= OFFSET_ELCR;
+		write_elcr(&pic->state.chips[offset], value & elcr_writable[offset]);
+	} else {
+		chip_write(&pic->state.chips[offset / 2], offset % 2, value);
+	}
+	update_output(pic);
 }
 
 static void pic_reset(struct device *device)
@@ -374,9 +368,9 @@ static int pic_validate(const void *state)
 }
 
 static const struct port_region pic_ports[] = {
-	{MACHINE_PORT_PIC_MASTER, 2, .read = read_master, .write = write_master},
-	{MACHINE_PORT_PIC_SLAVE, 2, .read = read_slave, .write = write_slave},
-	{MACHINE_PORT_ELCR, 2, .read = read_elcr, .write = write_elcr},
+	{MACHINE_PORT_PIC_MASTER, 2},
+	{MACHINE_PORT_PIC_SLAVE, 2},
+	{MACHINE_PORT_ELCR, 2},
 };
 
 const struct device_ops pic_ops = {
@@ -384,6 +378,8 @@ const struct device_ops pic_ops = {
 	DEVICE_STATE(struct pic, 1),
 	.ports = pic_ports,
 	.port_count = ARRAY_SIZE(pic_ports),
+	.read = pic_read,
+	.write = pic_write,
 	.reset = pic_reset,
 	.validate = pic_validate,
 };

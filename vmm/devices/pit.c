@@ -8,7 +8,9 @@
 #include "vmm/platform_state.h"
 #include "vmm/ticks.h"
 
-#define CONTROL_PORT 3
+#define OFFSET_CONTROL 3
+#define OFFSET_PORT_B 4
+
 #define CONTROL_SELECT BITS(7, 6)
 #define CONTROL_ACCESS BITS(5, 4)
 #define CONTROL_MODE BITS(3, 1)
@@ -313,12 +315,41 @@ static struct pit *to_pit(struct device *device)
 	return CONTAINER_OF(device, struct pit, device);
 }
 
+static uint8_t read_port_b(const struct pit_state_v1 *s, uint64_t now_ns)
+{
+	return s->port_b | (now_ns / REFRESH_PERIOD_NS % 2 ? PORT_B_REFRESH : 0) |
+	       (counter_output(&s->counters[2], now_ns) ? PORT_B_OUTPUT : 0);
+}
+
+static void write_port_b(struct pit_state_v1 *s, uint8_t value, uint64_t now_ns)
+{
+	counter_t *c = &s->counters[2];
+	bool gate = value & PORT_B_GATE;
+
+	s->port_b = value & PORT_B_WRITABLE;
+	if (gate == c->gate) {
+		return;
+	}
+	c->gate = gate;
+	if (gate) {
+		gate_rises(c, now_ns);
+	} else {
+		gate_falls(c, now_ns);
+	}
+}
+
 static uint8_t pit_read(struct device *device, unsigned offset)
 {
-	if (offset == CONTROL_PORT) {
+	struct pit_state_v1 *s = &to_pit(device)->state;
+
+	switch (offset) {
+	case OFFSET_CONTROL:
 		return 0xff; /* write-only */
+	case OFFSET_PORT_B:
+		return read_port_b(s, device_now_ns(device));
+	default:
+		return read_counter(&s->counters[offset], device_now_ns(device));
 	}
-	return read_counter(&to_pit(device)->state.counters[offset], device_now_ns(device));
 }
 
 static void pit_write(struct device *device, unsigned offset, uint8_t value)
@@ -327,42 +358,18 @@ static void pit_write(struct device *device, unsigned offset, uint8_t value)
 	uint64_t now = device_now_ns(device);
 
 	pit_step(device, now); /* an edge that is due is not lost */
-	if (offset == CONTROL_PORT) {
+	switch (offset) {
+	case OFFSET_CONTROL:
 		write_control(pit, value, now);
-		return;
-	}
-	write_counter(&pit->state.counters[offset], value, now);
-	if (offset == 0) {
-		restart_irq(pit, now);
-	}
-}
-
-static uint8_t read_port_b(struct device *device, unsigned offset)
-{
-	const struct pit_state_v1 *s = &to_pit(device)->state;
-	uint64_t now = device_now_ns(device);
-
-	(void)offset;
-	return s->port_b | (now / REFRESH_PERIOD_NS % 2 ? PORT_B_REFRESH : 0) |
-	       (counter_output(&s->counters[2], now) ? PORT_B_OUTPUT : 0);
-}
-
-static void write_port_b(struct device *device, unsigned offset, uint8_t value)
-{
-	struct pit_state_v1 *s = &to_pit(device)->state;
-	counter_t *c = &s->counters[2];
-	bool gate = value & PORT_B_GATE;
-
-	(void)offset;
-	s->port_b = value & PORT_B_WRITABLE;
-	if (gate == c->gate) {
-		return;
-	}
-	c->gate = gate;
-	if (gate) {
-		gate_rises(c, device_now_ns(device));
-	} else {
-		gate_falls(c, device_now_ns(device));
+		break;
+	case OFFSET_PORT_B:
+		write_port_b(&pit->state, value, now);
+		break;
+	default:
+		write_counter(&pit->state.counters[offset], value, now);
+		if (offset == 0) {
+			restart_irq(pit, now);
+		}
 	}
 }
 
@@ -414,8 +421,8 @@ static void pit_load(struct device *device)
 }
 
 static const struct port_region pit_ports[] = {
-	{MACHINE_PORT_PIT, 4, .read = pit_read, .write = pit_write},
-	{MACHINE_PORT_SYSTEM_B, 1, .read = read_port_b, .write = write_port_b},
+	{MACHINE_PORT_PIT, 4},
+	{MACHINE_PORT_SYSTEM_B, 1},
 };
 
 const struct device_ops pit_ops = {
@@ -423,6 +430,8 @@ const struct device_ops pit_ops = {
 	DEVICE_STATE(struct pit, 1),
 	.ports = pit_ports,
 	.port_count = ARRAY_SIZE(pit_ports),
+	.read = pit_read,
+	.write = pit_write,
 	.reset = pit_reset,
 	.step = pit_step,
 	.validate = pit_validate,

@@ -8,6 +8,10 @@
 #include "vmm/platform_state.h"
 #include "vmm/ticks.h"
 
+/* Offsets: 4 bytes of events, 2 of control, 4 of timer. */
+#define OFFSET_CONTROL 4
+#define OFFSET_TIMER 6
+
 #define TIMER_BIT BIT(0) /* TMR_STS and TMR_EN */
 /* TMR_EN, GBL_EN, PWRBTN_EN, SLPBTN_EN, RTC_EN */
 #define ENABLE_WRITABLE (BITS(10, 8) | BIT(5) | TIMER_BIT)
@@ -51,48 +55,38 @@ static void pm_step(struct device *device, uint64_t now_ns)
 					    : TIME_NEVER);
 }
 
-/* The block as the little-endian bytes of status and enable. */
-static uint32_t read_event(struct device *device, unsigned offset, unsigned size)
+/* Each block as a number, of which the access takes some bytes. */
+static uint32_t pm_read(struct device *device, unsigned offset, unsigned size)
 {
 	const struct pm_state_v1 *s = &to_pm(device)->state;
+	uint64_t now = device_now_ns(device);
+	uint32_t ticks = ticks_from_ns(now, MACHINE_PM_TIMER_HZ);
 
 	(void)size; /* the caller cuts */
-	pm_step(device, device_now_ns(device));
+	pm_step(device, now);
+	if (offset >= OFFSET_TIMER) {
+		return ticks >> (offset - OFFSET_TIMER) * 8;
+	}
+	if (offset >= OFFSET_CONTROL) {
+		return (s->control | CONTROL_SCI_ENABLE) >> (offset - OFFSET_CONTROL) * 8;
+	}
 	return ((uint32_t)s->enable << 16 | s->timer_status) >> offset * 8;
 }
 
-static void write_event(struct device *device, unsigned offset, unsigned size, uint32_t value)
+/* `mask` are the written bits of status (15:0) and enable (31:16). */
+static void write_event(struct pm_state_v1 *s, uint32_t value, uint32_t mask)
 {
-	struct pm_state_v1 *s = &to_pm(device)->state;
-	uint64_t now = device_now_ns(device);
-
-	pm_step(device, now);
-	for (unsigned i = 0; i < size; i++) {
-		uint8_t byte = value >> i * 8;
-		unsigned at = offset + i;
-
-		if (at == 0 && (byte & TIMER_BIT)) {
-			s->timer_status = false; /* write 1 to clear */
-		} else if (at >= 2) {
-			uint16_t mask = ENABLE_WRITABLE & 0xffu << (at - 2) * 8;
-
-			s->enable = (s->enable & ~mask) | ((unsigned)byte << (at - 2) * 8 & mask);
-		}
+	if (value & mask & TIMER_BIT) {
+		s->timer_status = false; /* write 1 to clear */
 	}
-	pm_step(device, now);
+	mask = mask >> 16 & ENABLE_WRITABLE;
+	s->enable = (s->enable & ~mask) | (value >> 16 & mask);
 }
 
-static uint32_t read_control(struct device *device, unsigned offset, unsigned size)
-{
-	(void)size;
-	return (to_pm(device)->state.control | CONTROL_SCI_ENABLE) >> offset * 8;
-}
-
-static void write_control(struct device *device, unsigned offset, unsigned size, uint32_t value)
+static void write_control(struct device *device, uint32_t value, uint32_t mask)
 {
 	struct pm_state_v1 *s = &to_pm(device)->state;
-	uint32_t mask = (size == 1 ? 0xffu : 0xffffu) << offset * 8;
-	uint32_t control = (s->control & ~mask) | (value << offset * 8 & mask);
+	uint32_t control = (s->control & ~mask) | (value & mask);
 
 	s->control = control & CONTROL_WRITABLE;
 	if ((control & CONTROL_SLEEP_ENABLE) &&
@@ -101,10 +95,19 @@ static void write_control(struct device *device, unsigned offset, unsigned size,
 	}
 }
 
-static uint32_t read_timer(struct device *device, unsigned offset, unsigned size)
+static void pm_write(struct device *device, unsigned offset, unsigned size, uint32_t value)
 {
-	(void)size;
-	return (uint32_t)ticks_from_ns(device_now_ns(device), MACHINE_PM_TIMER_HZ) >> offset * 8;
+	uint64_t now = device_now_ns(device);
+	unsigned first = offset % 4 * 8; /* both blocks that can be written begin at 4 n */
+	uint32_t mask = BITS(size * 8 - 1, 0) << first;
+
+	pm_step(device, now);
+	if (offset < OFFSET_CONTROL) {
+		write_event(&to_pm(device)->state, value << first, mask);
+		pm_step(device, now);
+	} else if (offset < OFFSET_TIMER) {
+		write_control(device, value << first, mask);
+	}
 }
 
 static void pm_reset(struct device *device)
@@ -133,9 +136,9 @@ static void pm_load(struct device *device)
 }
 
 static const struct port_region pm_ports[] = {
-	{MACHINE_PORT_PM1_EVENT, 4, .read_wide = read_event, .write_wide = write_event},
-	{MACHINE_PORT_PM1_CONTROL, 2, .read_wide = read_control, .write_wide = write_control},
-	{MACHINE_PORT_PM_TIMER, 4, .read_wide = read_timer},
+	{MACHINE_PORT_PM1_EVENT, 4},
+	{MACHINE_PORT_PM1_CONTROL, 2},
+	{MACHINE_PORT_PM_TIMER, 4},
 };
 
 const struct device_ops pm_ops = {
@@ -143,6 +146,8 @@ const struct device_ops pm_ops = {
 	DEVICE_STATE(struct pm, 1),
 	.ports = pm_ports,
 	.port_count = ARRAY_SIZE(pm_ports),
+	.read_wide = pm_read,
+	.write_wide = pm_write,
 	.reset = pm_reset,
 	.step = pm_step,
 	.validate = pm_validate,

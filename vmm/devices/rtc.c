@@ -406,29 +406,6 @@ void rtc_init(struct rtc *rtc, uint64_t wall_clock_s)
 	s->cmos[REG_D] = D_VALID;
 }
 
-static void set_word(uint8_t *cmos, unsigned index, uint64_t value)
-{
-	uint16_t word = MIN(value, UINT16_MAX);
-
-	cmos[index] = word & 0xff;
-	cmos[index + 1] = word >> 8;
-}
-
-/* Places of the PC/AT and its successors, as SeaBIOS reads them. */
-void rtc_set_memory(struct rtc *rtc, uint64_t low_size, uint64_t high_size)
-{
-	uint8_t *cmos = rtc->state.cmos;
-	uint64_t extended = low_size > MIB ? low_size - MIB : 0;
-	uint64_t above_16m = low_size > 16 * MIB ? low_size - 16 * MIB : 0;
-
-	set_word(cmos, 0x15, 640);
-	set_word(cmos, 0x17, extended / KIB);
-	set_word(cmos, 0x30, extended / KIB);
-	set_word(cmos, 0x34, above_16m / (64 * KIB));
-	set_word(cmos, 0x5b, high_size / (64 * KIB));
-	cmos[0x5d] = high_size / (64 * KIB) >> 16;
-}
-
 /* The battery keeps time and memory; RESET clears what could interrupt. */
 static void rtc_reset(struct device *device)
 {
@@ -464,7 +441,7 @@ static void rtc_load(struct device *device)
 }
 
 static const struct port_region rtc_ports[] = {
-	{MACHINE_PORT_RTC, 2, .read = rtc_read, .write = rtc_write},
+	{MACHINE_PORT_RTC, 2},
 };
 
 const struct device_ops rtc_ops = {
@@ -472,6 +449,8 @@ const struct device_ops rtc_ops = {
 	DEVICE_STATE(struct rtc, 1),
 	.ports = rtc_ports,
 	.port_count = ARRAY_SIZE(rtc_ports),
+	.read = rtc_read,
+	.write = rtc_write,
 	.reset = rtc_reset,
 	.step = rtc_step,
 	.validate = rtc_validate,

@@ -34,7 +34,5 @@ struct rtc {
 extern const struct device_ops rtc_ops;
 
 void rtc_init(struct rtc *rtc, uint64_t wall_clock_s);
-/* Leaves the sizes of RAM where firmware does, for guests that look there. */
-void rtc_set_memory(struct rtc *rtc, uint64_t low_size, uint64_t high_size);
 
 #endif

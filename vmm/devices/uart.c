@@ -335,7 +335,7 @@ static int uart_validate(const void *state)
 }
 
 static const struct port_region uart_ports[] = {
-	{MACHINE_PORT_UART, 8, .read = uart_read, .write = uart_write},
+	{MACHINE_PORT_UART, 8},
 };
 
 const struct device_ops uart_ops = {
@@ -343,6 +343,8 @@ const struct device_ops uart_ops = {
 	DEVICE_STATE(struct uart, 1),
 	.ports = uart_ports,
 	.port_count = ARRAY_SIZE(uart_ports),
+	.read = uart_read,
+	.write = uart_write,
 	.reset = uart_reset,
 	.validate = uart_validate,
 };
