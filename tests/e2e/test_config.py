@@ -12,10 +12,9 @@ CONF = """\
 name = alpha
 colour = blue
 
-[guest good]
+[guest first]
 kernel = good
 memory = 4M
-start = auto
 
 [guest typo]
 kernel = good
@@ -33,60 +32,100 @@ start = perhaps
 [guest missing]
 kernel = nowhere
 memory = 4M
-start = auto
+
+[guest initrd]
+kernel = good
+initrd = nowhere.cpio
+memory = 4M
 
 [guest large]
 kernel = good
 memory = 64G
-start = auto
 
 [guest broken]
 kernel = broken
 memory = 4M
-start = auto
 
 [gost ghost]
+
+[guest last]
+kernel = good
+memory = 4M
 """
 
-# What the message about each must say, beside its line.
+# What the message about a line must say: what is wrong, and what is allowed.
 MISTAKES = {
-    "colour = blue": r"colour",
-    "memroy = 4M": r"memroy",
-    "memory = lots": r"lots",
-    "start = perhaps": r"perhaps.*auto.*manual",
-    "[gost ghost]": r"gost",
+    "colour = blue": r"unknown key \"colour\" in \[host\]; allowed: name, ",
+    "memroy = 4M": r"unknown key \"memroy\" in \[guest typo\]; allowed: .*\bmemory\b",
+    "[guest typo]": r"\[guest typo\] has no memory; allowed: .*2M to 1024G",
+    "memory = lots": r"memory = \"lots\" in \[guest value\] is no size; allowed: .*2M to 1024G",
+    "start = perhaps": r"start = \"perhaps\" in \[guest choice\] .*; allowed: auto, manual",
+    "[gost ghost]": r"unknown section \"\[gost ghost\]\"; allowed: \[host\], \[guest NAME\]",
 }
-BAD = ("typo", "value", "choice", "missing", "large", "broken")
+
+# Why a guest cannot start that is written down well; %d is the line of its section.
+REASONS = {
+    "missing": r"dyad\.conf:%d: \\dyad\\nowhere was not found .*; allowed: ",
+    "initrd": r"dyad\.conf:%d: \\dyad\\nowhere\.cpio was not found .*; allowed: ",
+    "large": r"dyad\.conf:%d: it needs 65536 MiB of memory; allowed: .*\d+ MiB",
+    "broken": r"kernel: .*ELF",
+}
+MISTAKEN = ("typo", "value", "choice")
+GOOD_ONES = ("first", "last")
+
+
+def line_of(text):
+    return CONF.splitlines().index(text) + 1
+
+
+def reason(guest):
+    return REASONS[guest].replace("%d", str(line_of(f"[guest {guest}]")))
 
 
 @pytest.fixture(scope="module")
 def dyad(boot):
-    return boot(CONF, {"good": GOOD, "broken": b"\x7fELF nothing"}).boot()
+    dyad = boot(CONF, {"good": GOOD, "broken": b"\x7fELF nothing"}).boot()
+    # Guests start one after the other: then the last one's fate is the last to be told.
+    dyad.says("last", "running")
+    return dyad
 
 
-@pytest.mark.parametrize("line", MISTAKES)
-def test_a_mistake_is_named_with_file_and_line(dyad, line):
-    number = CONF.splitlines().index(line) + 1
-    assert re.search(rf"dyad\.conf:{number}: .*{MISTAKES[line]}", dyad.boot_log)
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_named_with_its_line_and_what_is_allowed(dyad, text):
+    assert re.search(rf"error: dyad\.conf:{line_of(text)}: {MISTAKES[text]}", dyad.boot_log)
 
 
-@pytest.mark.parametrize("guest, words", (
-    ("missing", "nowhere"), ("large", "memory"), ("broken", "broken")))
-def test_a_guest_that_cannot_start_is_named_with_the_reason(dyad, guest, words):
-    assert re.search(rf"{guest}.*{words}", dyad.boot_log)
+def test_the_loader_names_the_files_that_it_read(dyad):
+    assert re.search(rf"\\dyad\\good: {len(GOOD)} bytes", dyad.boot_log)
+    assert re.search(r"\\dyad\\nowhere: not found", dyad.boot_log)
 
 
-def test_the_good_guest_runs(dyad):
-    assert "running" in dyad.state("good")
+@pytest.mark.parametrize("guest", GOOD_ONES)
+def test_the_good_guests_run(dyad, guest):
+    assert re.search(r" running .* 1 *$", dyad.state(guest))
+    with dyad.console(guest):
+        dyad.expect("^good here$")
 
 
-@pytest.mark.parametrize("guest", BAD)
-def test_bad_guests_are_listed_and_refuse_to_start(dyad, guest):
-    assert "running" not in dyad.state(guest)
-    assert guest in dyad.command(f"start {guest}")
-    assert "running" not in dyad.state(guest)
+@pytest.mark.parametrize("guest", REASONS)
+def test_a_guest_that_cannot_start_says_why(dyad, guest):
+    assert re.search(rf"error: guest {guest}: cannot start: {reason(guest)}", dyad.command("log"))
+    assert re.search(rf" stopped .*{reason(guest)}", dyad.state(guest))
+    dyad.type(f"start {guest}")
+    dyad.says(guest, f"cannot start: {reason(guest)}")
+    assert re.search(rf" stopped .*{reason(guest)}", dyad.state(guest))
 
 
-def test_without_a_configuration_dyad_comes_up_and_says_so(boot):
+@pytest.mark.parametrize("guest", MISTAKEN)
+def test_a_guest_with_mistakes_does_not_start(dyad, guest):
+    section = line_of(f"[guest {guest}]")
+    told = rf"dyad\.conf:{section}: its section has mistakes"
+    assert re.search(rf" stopped .*{told}", dyad.state(guest))
+    dyad.type(f"start {guest}")
+    dyad.says(guest, f"cannot start: {told}")
+    assert "stopped" in dyad.state(guest)
+
+
+def test_a_configuration_without_guests_comes_up_and_says_so(boot):
     dyad = boot("").boot()
-    assert dyad.command("guests").strip()
+    assert "No guests: " in dyad.command("guests")
