@@ -172,23 +172,26 @@ int msr_read_policy(struct vm *vm, uint32_t index, uint64_t *value)
 	return -EINVAL;
 }
 
+/* What cannot be written to memory is not kept either. */
 static int write_system_time(struct vm *vm, uint64_t value)
 {
-	vm->msrs.system_time = value;
-	if (!(value & KVM_SYSTEM_TIME_ENABLE)) {
-		return 0;
+	gpa_t gpa = GPA(value & ~KVM_SYSTEM_TIME_ENABLE);
+
+	if ((value & KVM_SYSTEM_TIME_ENABLE) &&
+	    pvclock_write_time(&vm->memory, gpa, tsc_hz, PVCLOCK_TSC_STABLE) != 0) {
+		return -EINVAL;
 	}
-	return pvclock_write_time(&vm->memory, GPA(value & ~KVM_SYSTEM_TIME_ENABLE), tsc_hz,
-				  PVCLOCK_TSC_STABLE) == 0
-		       ? 0
-		       : -EINVAL;
+	vm->msrs.system_time = value;
+	return 0;
 }
 
 static int write_wall_clock(struct vm *vm, uint64_t value)
 {
+	if (pvclock_write_wall_clock(&vm->memory, GPA(value), vm->wall_clock_s) != 0) {
+		return -EINVAL;
+	}
 	vm->msrs.wall_clock = value;
-	return pvclock_write_wall_clock(&vm->memory, GPA(value), vm->wall_clock_s) == 0 ? 0
-											: -EINVAL;
+	return 0;
 }
 
 int msr_write_policy(struct vm *vm, uint32_t index, uint64_t value)
