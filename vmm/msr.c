@@ -28,6 +28,9 @@
 #define MSR_MTRR_FIXED_16K 0x258
 #define MSR_MTRR_FIXED_4K 0x268
 #define MSR_MTRR_DEFAULT 0x2ff
+/* KVM's clock by its two names, of CPUID 0x40000001 bits 0 and 3. */
+#define MSR_KVM_WALL_CLOCK_OLD 0x11
+#define MSR_KVM_SYSTEM_TIME_OLD 0x12
 #define MSR_KVM_WALL_CLOCK 0x4b564d00
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01
 #define KVM_SYSTEM_TIME_ENABLE BIT(0)
@@ -154,9 +157,11 @@ int msr_read_policy(struct vm *vm, uint32_t index, uint64_t *value)
 	case MSR_MISC_ENABLE:
 		*value = vm->msrs.misc_enable;
 		return 0;
+	case MSR_KVM_SYSTEM_TIME_OLD:
 	case MSR_KVM_SYSTEM_TIME:
 		*value = vm->msrs.system_time;
 		return 0;
+	case MSR_KVM_WALL_CLOCK_OLD:
 	case MSR_KVM_WALL_CLOCK:
 		*value = vm->msrs.wall_clock;
 		return 0;
@@ -221,8 +226,10 @@ int msr_write_policy(struct vm *vm, uint32_t index, uint64_t value)
 		}
 		vm->msrs.misc_enable = value;
 		return 0;
+	case MSR_KVM_SYSTEM_TIME_OLD:
 	case MSR_KVM_SYSTEM_TIME:
 		return write_system_time(vm, value);
+	case MSR_KVM_WALL_CLOCK_OLD:
 	case MSR_KVM_WALL_CLOCK:
 		return write_wall_clock(vm, value);
 	default:
