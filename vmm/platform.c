@@ -143,14 +143,13 @@ static bool holds(const struct port_entry *entry, uint16_t port)
 	return (unsigned)port - entry->base < entry->size;
 }
 
-/* The region with this port, NULL when there is none. */
-static const struct port_entry *find_entry(struct platform *platform, uint16_t port)
+/* Kept out of line, as all that is rare here: the usual access needs no stack frame then. */
+#define OUT_OF_LINE __attribute__((noinline))
+
+static OUT_OF_LINE const struct port_entry *search_entry(struct platform *platform, uint16_t port)
 {
 	unsigned low = 0, high = platform->port_entry_count;
 
-	if (holds(platform->port_last, port)) {
-		return platform->port_last;
-	}
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 		const struct port_entry *entry = &platform->port_entries[middle];
@@ -168,14 +167,21 @@ static const struct port_entry *find_entry(struct platform *platform, uint16_t p
 	return NULL;
 }
 
+/* The region with this port, NULL when there is none. */
+static inline const struct port_entry *find_entry(struct platform *platform, uint16_t port)
+{
+	return holds(platform->port_last, port) ? platform->port_last
+						: search_entry(platform, port);
+}
+
 static unsigned offset_in(const struct port_entry *entry, unsigned port)
 {
 	return port - entry->base + entry->first;
 }
 
-static uint8_t read_byte(struct platform *platform, unsigned port)
+static uint8_t read_byte(struct platform *platform, uint16_t port)
 {
-	const struct port_entry *entry = port <= UINT16_MAX ? find_entry(platform, port) : NULL;
+	const struct port_entry *entry = find_entry(platform, port);
 	const struct device_ops *ops = entry ? entry->device->ops : NULL;
 
 	if (ops && ops->read) {
@@ -187,9 +193,9 @@ static uint8_t read_byte(struct platform *platform, unsigned port)
 	return 0xff;
 }
 
-static void write_byte(struct platform *platform, unsigned port, uint8_t value)
+static void write_byte(struct platform *platform, uint16_t port, uint8_t value)
 {
-	const struct port_entry *entry = port <= UINT16_MAX ? find_entry(platform, port) : NULL;
+	const struct port_entry *entry = find_entry(platform, port);
 	const struct device_ops *ops = entry ? entry->device->ops : NULL;
 
 	if (ops && ops->write) {
@@ -212,41 +218,50 @@ static uint32_t size_mask(unsigned size)
 	return size < 4 ? (1u << size * 8) - 1 : UINT32_MAX;
 }
 
-uint32_t platform_io_read(struct platform *platform, uint16_t port, unsigned size)
+/* In one, or byte by byte; behind the last port there is nothing. */
+static OUT_OF_LINE uint32_t read_wide(struct platform *platform, uint16_t port, unsigned size)
 {
-	const struct port_entry *entry;
+	const struct port_entry *entry = find_wide(platform, port, size);
 	uint32_t value = 0;
 
-	if (size == 1) {
-		return read_byte(platform, port);
-	}
-	entry = find_wide(platform, port, size);
 	if (entry && entry->device->ops->read_wide) {
 		value = entry->device->ops->read_wide(entry->device, offset_in(entry, port), size);
 		return value & size_mask(size);
 	}
 	for (unsigned i = 0; i < size; i++) {
-		value |= (uint32_t)read_byte(platform, port + i) << i * 8;
+		uint8_t byte = port + i > UINT16_MAX ? 0xff : read_byte(platform, port + i);
+
+		value |= (uint32_t)byte << i * 8;
 	}
 	return value;
 }
 
-void platform_io_write(struct platform *platform, uint16_t port, unsigned size, uint32_t value)
+static OUT_OF_LINE void write_wide(struct platform *platform, uint16_t port, unsigned size,
+				   uint32_t value)
 {
-	const struct port_entry *entry;
+	const struct port_entry *entry = find_wide(platform, port, size);
 
-	if (size == 1) {
-		write_byte(platform, port, value);
-		return;
-	}
-	entry = find_wide(platform, port, size);
 	if (entry && entry->device->ops->write_wide) {
 		entry->device->ops->write_wide(entry->device, offset_in(entry, port), size,
 					       value & size_mask(size));
 		return;
 	}
-	for (unsigned i = 0; i < size; i++) {
+	for (unsigned i = 0; i < size && port + i <= UINT16_MAX; i++) {
 		write_byte(platform, port + i, value >> i * 8);
+	}
+}
+
+uint32_t platform_io_read(struct platform *platform, uint16_t port, unsigned size)
+{
+	return size == 1 ? read_byte(platform, port) : read_wide(platform, port, size);
+}
+
+void platform_io_write(struct platform *platform, uint16_t port, unsigned size, uint32_t value)
+{
+	if (size == 1) {
+		write_byte(platform, port, value);
+	} else {
+		write_wide(platform, port, size, value);
 	}
 }
 
