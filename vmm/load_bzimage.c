@@ -42,17 +42,31 @@
 #define LOADER_TYPE_OTHER 0xff
 #define ENTRY_64 0x200
 
+#define PACKED __attribute__((packed))
+
 struct e820_entry {
 	uint64_t base, size;
 	uint32_t kind;
-} __attribute__((packed));
+} PACKED;
+
+struct boot_params {
+	uint8_t screen[PARAMS_RSDP];
+	uint64_t rsdp;
+	uint8_t reserved[PARAMS_E820_COUNT - PARAMS_RSDP - 8];
+	uint8_t e820_count;
+	uint8_t reserved_2[HDR_START - PARAMS_E820_COUNT - 1];
+	uint8_t header[HDR_MAX_END - HDR_START];
+	uint8_t reserved_3[PARAMS_E820 - HDR_MAX_END];
+	struct e820_entry e820[128];
+	uint8_t reserved_4[PAGE_SIZE - 0xcd0];
+} PACKED;
+_Static_assert(sizeof(struct boot_params) == PAGE_SIZE, "zero-page.rst");
 
 /* What the header says, once it was checked against the file. */
 struct bzimage {
 	const uint8_t *header; /* the image; offsets above count from it */
 	unsigned header_end;
-	const uint8_t *code;
-	uint64_t code_size;
+	uint64_t setup_size, code_size;
 	uint64_t alignment, init_size;
 };
 
@@ -62,167 +76,143 @@ bool bzimage_is_bzimage(const struct load_image *image)
 	       memcmp(image->data + HDR_MAGIC, "HdrS", 4) == 0;
 }
 
-static int bzimage_open(struct loader *loader, struct bzimage *bzimage)
+static void bzimage_open(struct loader *loader, struct bzimage *bzimage)
 {
 	const struct load_image *image = &loader->request->kernel;
 	const uint8_t *data = image->data;
 	unsigned version = get_u16(data + HDR_VERSION);
-	unsigned sectors;
-	uint64_t setup_size;
+	/* 0 means 4, for compatibility. */
+	unsigned sectors = data[HDR_SETUP_SECTORS] == 0 ? 4 : data[HDR_SETUP_SECTORS];
 
-	*bzimage = (struct bzimage){.header = data};
 	if (image->size < HDR_MAX_END || version < VERSION_MIN) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: bzImage of %" PRIu64
-				   " bytes with boot protocol %u.%02u, "
-				   "2.12 is needed",
-				   image->size, version >> 8, version & 0xff);
+		loader_fail(loader, -EINVAL,
+			    "kernel: bzImage of %" PRIu64 " bytes with boot protocol %u.%02u, "
+			    "2.12 is needed",
+			    image->size, version >> 8, version & 0xff);
+		return;
 	}
+	*bzimage = (struct bzimage){
+		.header = data,
+		.header_end = MIN(HDR_MAGIC + (unsigned)data[HDR_JUMP_LENGTH], HDR_MAX_END),
+		.setup_size = (sectors + 1) * 512,
+		.code_size = (uint64_t)get_u32(data + HDR_PROTECTED_SIZE) * 16,
+		.alignment = get_u32(data + HDR_ALIGNMENT),
+		.init_size = get_u32(data + HDR_INIT_SIZE),
+	};
 	if ((data[HDR_LOAD_FLAGS] & LOAD_FLAGS_HIGH) == 0 ||
 	    (get_u16(data + HDR_XLOAD_FLAGS) & XLOAD_FLAGS_64) == 0) {
-		return loader_fail(loader, -EINVAL, "kernel: bzImage has no 64-bit entry");
+		loader_fail(loader, -EINVAL, "kernel: bzImage has no 64-bit entry");
+	} else if (!range_fits(bzimage->setup_size, bzimage->code_size, image->size) ||
+		   bzimage->code_size <= ENTRY_64) {
+		loader_fail(loader, -EINVAL,
+			    "kernel: bzImage says %" PRIu64 " bytes of setup and %" PRIu64
+			    " of code, the file has %" PRIu64,
+			    bzimage->setup_size, bzimage->code_size, image->size);
+	} else if (bzimage->header_end < HDR_MIN_END || bzimage->init_size < bzimage->code_size ||
+		   bzimage->alignment == 0 || !is_aligned(bzimage->alignment, bzimage->alignment)) {
+		loader_fail(loader, -EINVAL,
+			    "kernel: bzImage header ends at %#x, init_size %#" PRIx64
+			    ", kernel_alignment %#" PRIx64 ": not possible",
+			    bzimage->header_end, bzimage->init_size, bzimage->alignment);
 	}
-	/* 0 means 4, for compatibility. */
-	sectors = data[HDR_SETUP_SECTORS] == 0 ? 4 : data[HDR_SETUP_SECTORS];
-	setup_size = (sectors + 1) * 512;
-	bzimage->header_end = MIN(HDR_MAGIC + (unsigned)data[HDR_JUMP_LENGTH], HDR_MAX_END);
-	bzimage->code = data + setup_size;
-	bzimage->code_size = (uint64_t)get_u32(data + HDR_PROTECTED_SIZE) * 16;
-	bzimage->alignment = get_u32(data + HDR_ALIGNMENT);
-	bzimage->init_size = get_u32(data + HDR_INIT_SIZE);
-	if (!range_fits(setup_size, bzimage->code_size, image->size) ||
-	    bzimage->code_size <= ENTRY_64) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: bzImage says %" PRIu64 " bytes of setup and %" PRIu64
-				   " of code, the file has %" PRIu64,
-				   setup_size, bzimage->code_size, image->size);
-	}
-	if (bzimage->header_end < HDR_MIN_END || bzimage->init_size < bzimage->code_size ||
-	    bzimage->alignment == 0 || (bzimage->alignment & (bzimage->alignment - 1)) != 0) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: bzImage header ends at %#x, init_size %#" PRIx64
-				   ", kernel_alignment %#" PRIx64 ": not possible",
-				   bzimage->header_end, bzimage->init_size, bzimage->alignment);
-	}
-	return 0;
 }
 
 /* Where the kernel prefers to run, else as low as it can be moved. */
-static int put_kernel(struct loader *loader, const struct bzimage *bzimage, gpa_t *base)
+static gpa_t put_kernel(struct loader *loader, const struct bzimage *bzimage)
 {
-	const uint8_t *header = bzimage->header;
-	int result;
+	const uint8_t *code = bzimage->header + bzimage->setup_size;
+	gpa_t base = GPA(get_u64(bzimage->header + HDR_PREF_ADDRESS));
 
-	*base = GPA(get_u64(header + HDR_PREF_ADDRESS));
-	result = loader_put_at(loader, "kernel", *base, bzimage->code, bzimage->code_size,
-			       bzimage->init_size);
-	if (result != 0 && header[HDR_RELOCATABLE] != 0) {
-		*base = GPA(align_up(MIB, bzimage->alignment));
-		result = loader_put_at(loader, "kernel", *base, bzimage->code, bzimage->code_size,
-				       bzimage->init_size);
+	loader_put_at(loader, "kernel", base, code, bzimage->code_size, bzimage->init_size);
+	if (loader->result != 0 && bzimage->header[HDR_RELOCATABLE] != 0) {
+		loader->result = 0;
+		base = GPA(align_up(MIB, bzimage->alignment));
+		loader_put_at(loader, "kernel", base, code, bzimage->code_size, bzimage->init_size);
 	}
-	return result;
+	return base;
 }
 
-#define PAGE_TABLE_COUNT 6 /* PML4, PDPT, four page directories */
+#define DIRECTORY_COUNT 4
 #define PTE_TABLE 0x3 /* present, writable */
 #define PTE_LARGE 0x83
 
-/* Identity map of the first 4 GiB in 2 MiB pages. */
-static int put_page_tables(struct loader *loader, gpa_t *base)
+static void put_entry(struct loader *loader, uint64_t table, uint64_t index, uint64_t entry)
 {
-	uint64_t entries[64];
-	uint64_t table, at;
-	int result = loader_put(loader, "page tables", NULL, PAGE_TABLE_COUNT * PAGE_SIZE,
-				PAGE_SIZE, LOADER_LOW_END, base);
-
-	if (result != 0) {
-		return result;
-	}
-	table = base->v + PAGE_SIZE;
-	entries[0] = table | PTE_TABLE;
-	result = memory_write(loader->memory, *base, entries, sizeof(entries[0]));
-	for (unsigned i = 0; i < 4; i++) {
-		entries[i] = (table + (i + 1) * PAGE_SIZE) | PTE_TABLE;
-	}
-	if (result == 0) {
-		result = memory_write(loader->memory, GPA(table), entries, 4 * sizeof(entries[0]));
-	}
-	at = table + PAGE_SIZE;
-	for (uint64_t i = 0; i < 4 * GIB / (2 * MIB) && result == 0; i += ARRAY_SIZE(entries)) {
-		for (unsigned j = 0; j < ARRAY_SIZE(entries); j++) {
-			entries[j] = (i + j) * 2 * MIB | PTE_LARGE;
-		}
-		result = memory_write(loader->memory, GPA(at + i * sizeof(entries[0])), entries,
-				      sizeof(entries));
-	}
-	return result;
+	loader_write(loader, "page tables", GPA(table + index * sizeof(entry)), &entry,
+		     sizeof(entry));
 }
 
-static void set_u32(uint8_t *header, unsigned field, uint64_t value)
+/* Identity map of the first 4 GiB in 2 MiB pages: PML4, PDPT, page directories. */
+static gpa_t put_page_tables(struct loader *loader)
 {
-	uint32_t word = (uint32_t)value;
+	gpa_t base = loader_put(loader, "page tables", NULL, (2 + DIRECTORY_COUNT) * PAGE_SIZE,
+				PAGE_SIZE, LOADER_LOW_END);
+	uint64_t pdpt = base.v + PAGE_SIZE;
+	uint64_t directories = pdpt + PAGE_SIZE;
 
-	memcpy(&header[field - HDR_START], &word, sizeof(word));
+	put_entry(loader, base.v, 0, pdpt | PTE_TABLE);
+	for (unsigned i = 0; i < DIRECTORY_COUNT; i++) {
+		put_entry(loader, pdpt, i, (directories + i * PAGE_SIZE) | PTE_TABLE);
+	}
+	for (unsigned i = 0; i < DIRECTORY_COUNT * 512; i++) {
+		put_entry(loader, directories, i, i * 2 * MIB | PTE_LARGE);
+	}
+	return base;
 }
 
-static int put_params(struct loader *loader, const struct bzimage *bzimage, gpa_t initrd,
-		      gpa_t cmdline, gpa_t *base)
+static gpa_t put_initrd(struct loader *loader, const struct bzimage *bzimage)
 {
-	uint8_t header[HDR_MAX_END - HDR_START];
-	struct e820_entry map[LOADER_RANGE_COUNT];
-	uint8_t map_count = (uint8_t)loader->range_count;
-	unsigned header_size = bzimage->header_end - HDR_START;
-	int result =
-		loader_put(loader, "boot_params", NULL, PAGE_SIZE, PAGE_SIZE, LOADER_LOW_END, base);
+	const struct load_image *initrd = &loader->request->initrd;
+	uint64_t limit = (uint64_t)get_u32(bzimage->header + HDR_INITRD_MAX) + 1;
 
-	if (result != 0) {
-		return result;
+	if (initrd->size == 0) {
+		return GPA(0);
 	}
-	memcpy(header, bzimage->header + HDR_START, header_size);
-	header[HDR_LOADER_TYPE - HDR_START] = LOADER_TYPE_OTHER;
-	set_u32(header, HDR_RAMDISK_BASE, initrd.v);
-	set_u32(header, HDR_RAMDISK_SIZE, loader->request->initrd.size);
-	set_u32(header, HDR_CMDLINE, cmdline.v);
-	for (unsigned i = 0; i < map_count; i++) {
-		map[i] = (struct e820_entry){loader->ranges[i].base, loader->ranges[i].size,
-					     loader->ranges[i].kind};
-	}
-
-	const struct {
-		uint64_t offset;
-		const void *data;
-		size_t size;
-	} parts[] = {
-		{HDR_START, header, header_size},
-		{PARAMS_RSDP, &loader->request->rsdp.v, 8},
-		{PARAMS_E820_COUNT, &map_count, 1},
-		{PARAMS_E820, map, map_count * sizeof(map[0])},
-	};
-	for (unsigned i = 0; i < ARRAY_SIZE(parts) && result == 0; i++) {
-		result = memory_write(loader->memory, GPA(base->v + parts[i].offset), parts[i].data,
-				      parts[i].size);
-	}
-	return result;
+	return loader_put(loader, "initrd", initrd->data, initrd->size, PAGE_SIZE,
+			  MIN(limit, RAM_LOW_MAX));
 }
 
-static int put_cmdline(struct loader *loader, const struct bzimage *bzimage, gpa_t *base)
+static uint32_t put_cmdline(struct loader *loader, const struct bzimage *bzimage)
 {
 	size_t length = strlen(loader->request->cmdline);
 	uint32_t limit = get_u32(bzimage->header + HDR_CMDLINE_SIZE);
 
 	if (length > limit) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: command line of %" PRIu64
-				   " bytes, bzImage takes %" PRIu32,
-				   length, limit);
+		loader_fail(loader, -EINVAL,
+			    "kernel: command line of %" PRIu64 " bytes, bzImage takes %" PRIu32,
+			    length, limit);
 	}
-	return loader_put_string(loader, "command line", loader->request->cmdline, base);
+	return loader_put_string(loader, "command line", loader->request->cmdline);
 }
 
-/* Selectors as the protocol wants them: code 0x10, data 0x18. */
-static int put_state(struct loader *loader, gpa_t kernel, gpa_t params, gpa_t tables)
+static void set_u32(struct boot_params *params, unsigned field, uint64_t value)
 {
+	memcpy(&params->header[field - HDR_START], &value, 4);
+}
+
+static gpa_t put_params(struct loader *loader, const struct bzimage *bzimage)
+{
+	struct boot_params params = {
+		.rsdp = loader->request->rsdp.v,
+		.e820_count = (uint8_t)loader->range_count,
+	};
+
+	memcpy(params.header, bzimage->header + HDR_START, bzimage->header_end - HDR_START);
+	params.header[HDR_LOADER_TYPE - HDR_START] = LOADER_TYPE_OTHER;
+	set_u32(&params, HDR_RAMDISK_BASE, put_initrd(loader, bzimage).v);
+	set_u32(&params, HDR_RAMDISK_SIZE, loader->request->initrd.size);
+	set_u32(&params, HDR_CMDLINE, put_cmdline(loader, bzimage));
+	for (unsigned i = 0; i < loader->range_count; i++) {
+		params.e820[i] = (struct e820_entry){loader->ranges[i].base, loader->ranges[i].size,
+						     loader->ranges[i].kind};
+	}
+	return loader_put(loader, "boot_params", &params, sizeof(params), PAGE_SIZE,
+			  LOADER_LOW_END);
+}
+
+void bzimage_load(struct loader *loader)
+{
+	/* Selectors as the protocol wants them: code 0x10, data 0x18. */
 	static const uint64_t gdt[] = {
 		0,
 		0,
@@ -230,54 +220,26 @@ static int put_state(struct loader *loader, gpa_t kernel, gpa_t params, gpa_t ta
 		UINT64_C(0x00cf93000000ffff),
 	};
 	struct vcpu_state *state = loader->state;
-	gpa_t base = GPA(0);
-	int result = loader_put(loader, "GDT", gdt, sizeof(gdt), 8, LOADER_LOW_END, &base);
+	struct bzimage bzimage;
+	gpa_t kernel;
 
+	if (loader->request->module_count != 0) {
+		loader_fail(loader, -EINVAL,
+			    "module: %u given, a bzImage takes an initrd and no modules",
+			    loader->request->module_count);
+	}
+	bzimage_open(loader, &bzimage);
+	if (loader->result != 0) {
+		return;
+	}
+	kernel = put_kernel(loader, &bzimage);
 	loader_state_flat(loader, kernel.v + ENTRY_64);
 	state->segment[SEG_CS].attributes = 0xa09b; /* 64-bit code */
-	state->gdtr_base = base.v;
+	state->gdtr_base = loader_put_low(loader, "GDT", gdt, sizeof(gdt));
 	state->gdtr_limit = sizeof(gdt) - 1;
 	state->cr0 |= BIT(31); /* PG */
-	state->cr3 = tables.v;
+	state->cr3 = put_page_tables(loader).v;
 	state->cr4 = BIT(5); /* PAE */
 	state->efer = BIT(10) | BIT(8); /* LMA, LME */
-	state->gpr[GPR_RSI] = params.v;
-	return result;
-}
-
-int bzimage_load(struct loader *loader)
-{
-	const struct load_request *request = loader->request;
-	struct bzimage bzimage;
-	gpa_t kernel = GPA(0), tables = GPA(0), params = GPA(0), initrd = GPA(0), cmdline = GPA(0);
-	int result = bzimage_open(loader, &bzimage);
-
-	if (result != 0) {
-		return result;
-	}
-	if (request->module_count != 0) {
-		return loader_fail(loader, -EINVAL,
-				   "module: %u given, a bzImage takes an initrd and no modules",
-				   request->module_count);
-	}
-	result = put_kernel(loader, &bzimage, &kernel);
-	if (result == 0) {
-		result = put_page_tables(loader, &tables);
-	}
-	if (result == 0 && request->initrd.size != 0) {
-		uint64_t limit = (uint64_t)get_u32(bzimage.header + HDR_INITRD_MAX) + 1;
-
-		result = loader_put(loader, "initrd", request->initrd.data, request->initrd.size,
-				    PAGE_SIZE, MIN(limit, RAM_LOW_MAX), &initrd);
-	}
-	if (result == 0) {
-		result = put_cmdline(loader, &bzimage, &cmdline);
-	}
-	if (result == 0) {
-		result = put_params(loader, &bzimage, initrd, cmdline, &params);
-	}
-	if (result == 0) {
-		result = put_state(loader, kernel, params, tables);
-	}
-	return result;
+	state->gpr[GPR_RSI] = put_params(loader, &bzimage).v;
 }

@@ -9,15 +9,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define PT_LOAD 1
-#define PT_NOTE 4
 #define EM_386 3
 #define EM_X86_64 62
-
-bool elf_is_elf(const struct load_image *image)
-{
-	return image->size >= 4 && memcmp(image->data, "\177ELF", 4) == 0;
-}
 
 /* A field whose place depends on the class, and that is as wide as a pointer. */
 static uint64_t elf_word(const struct elf *elf, uint64_t at, unsigned offset_32, unsigned offset_64)
@@ -26,45 +19,48 @@ static uint64_t elf_word(const struct elf *elf, uint64_t at, unsigned offset_32,
 			  : get_u32(elf->data + at + offset_32);
 }
 
-int elf_open(struct loader *loader, struct elf *elf)
+void elf_open(struct loader *loader)
 {
 	const struct load_image *image = &loader->request->kernel;
-	unsigned machine, stride;
+	struct elf elf = {.data = image->data, .size = image->size};
+	unsigned machine;
 
-	*elf = (struct elf){.data = image->data, .size = image->size};
+	if (elf.size < 4 || memcmp(elf.data, "\177ELF", 4) != 0) {
+		return;
+	}
 	/* e_ident: class 32 or 64, little-endian. */
-	if (elf->size < 64 || image->data[4] < 1 || image->data[4] > 2 || image->data[5] != 1) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: ELF header is cut short or not little-endian "
-				   "(%" PRIu64 " bytes)",
-				   elf->size);
+	if (elf.size < 64 || elf.data[4] < 1 || elf.data[4] > 2 || elf.data[5] != 1) {
+		loader_fail(loader, -EINVAL,
+			    "kernel: ELF header is cut short or not little-endian "
+			    "(%" PRIu64 " bytes)",
+			    elf.size);
+		return;
 	}
-	elf->is_64 = image->data[4] == 2;
-	machine = get_u16(elf->data + 18);
+	machine = get_u16(elf.data + 18);
+	elf.is_64 = elf.data[4] == 2;
+	elf.entry = elf_word(&elf, 0, 24, 24);
+	elf.table = elf_word(&elf, 0, 28, 32);
+	elf.segment_stride = get_u16(elf.data + (elf.is_64 ? 54 : 42));
+	elf.segment_count = get_u16(elf.data + (elf.is_64 ? 56 : 44));
 	if (machine != EM_386 && machine != EM_X86_64) {
-		return loader_fail(loader, -EINVAL, "kernel: ELF machine %u is not x86", machine);
+		loader_fail(loader, -EINVAL, "kernel: ELF machine %u is not x86", machine);
+	} else if (elf.segment_stride < (elf.is_64 ? 56 : 32) ||
+		   !range_fits(elf.table, (uint64_t)elf.segment_count * elf.segment_stride,
+			       elf.size)) {
+		loader_fail(loader, -EINVAL,
+			    "kernel: %u ELF program headers of %u bytes at %#" PRIx64
+			    " are not inside the file of %" PRIu64 " bytes",
+			    elf.segment_count, elf.segment_stride, elf.table, elf.size);
+	} else {
+		loader->elf = elf;
 	}
-	elf->entry = elf_word(elf, 0, 24, 24);
-	elf->table = elf_word(elf, 0, 28, 32);
-	elf->segment_stride = get_u16(elf->data + (elf->is_64 ? 54 : 42));
-	elf->segment_count = get_u16(elf->data + (elf->is_64 ? 56 : 44));
-	stride = elf->is_64 ? 56 : 32;
-	if (elf->segment_stride < stride ||
-	    !range_fits(elf->table, (uint64_t)elf->segment_count * elf->segment_stride,
-			elf->size)) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: %u ELF program headers of %u bytes at %#" PRIx64
-				   " are not inside the file of %" PRIu64 " bytes",
-				   elf->segment_count, elf->segment_stride, elf->table, elf->size);
-	}
-	return 0;
 }
 
-void elf_get_segment(const struct elf *elf, unsigned index, struct elf_segment *segment)
+struct elf_segment elf_get_segment(const struct elf *elf, unsigned index)
 {
 	uint64_t at = elf->table + (uint64_t)index * elf->segment_stride;
 
-	*segment = (struct elf_segment){
+	return (struct elf_segment){
 		.type = get_u32(elf->data + at),
 		.offset = elf_word(elf, at, 4, 8),
 		.virtual = elf_word(elf, at, 8, 16),
@@ -75,36 +71,31 @@ void elf_get_segment(const struct elf *elf, unsigned index, struct elf_segment *
 	};
 }
 
-int elf_load(struct loader *loader, const struct elf *elf)
+void elf_load(struct loader *loader)
 {
-	for (unsigned i = 0; i < elf->segment_count; i++) {
-		struct elf_segment segment;
-		int result;
+	const struct elf *elf = &loader->elf;
 
-		elf_get_segment(elf, i, &segment);
+	for (unsigned i = 0; i < elf->segment_count && loader->result == 0; i++) {
+		struct elf_segment segment = elf_get_segment(elf, i);
+
 		if (segment.type != PT_LOAD) {
 			continue;
 		}
 		if (!range_fits(segment.offset, segment.file_size, elf->size) ||
 		    segment.file_size > segment.memory_size) {
-			return loader_fail(loader, -EINVAL,
-					   "kernel: ELF segment %u has %#" PRIx64
-					   " bytes at %#" PRIx64 " for %#" PRIx64
-					   " in memory, the file has %#" PRIx64,
-					   i, segment.file_size, segment.offset,
-					   segment.memory_size, elf->size);
+			loader_fail(loader, -EINVAL,
+				    "kernel: ELF segment %u has %#" PRIx64 " bytes at %#" PRIx64
+				    " for %#" PRIx64 " in memory, the file has %#" PRIx64,
+				    i, segment.file_size, segment.offset, segment.memory_size,
+				    elf->size);
+			return;
 		}
-		result = loader_put_at(loader, "kernel segment", GPA(segment.physical),
-				       elf->data + segment.offset, segment.file_size,
-				       segment.memory_size);
-		if (result != 0) {
-			return result;
-		}
+		loader_put_at(loader, "kernel segment", GPA(segment.physical),
+			      elf->data + segment.offset, segment.file_size, segment.memory_size);
 	}
 	if (loader->claim_count == 0) {
-		return loader_fail(loader, -EINVAL, "kernel: ELF file without a segment to load");
+		loader_fail(loader, -EINVAL, "kernel: ELF file without a segment to load");
 	}
-	return 0;
 }
 
 /* ---- PVH ----------------------------------------------------------------- */
@@ -115,25 +106,21 @@ int elf_load(struct loader *loader, const struct elf *elf)
 static bool notes_find_entry(const uint8_t *notes, uint64_t size, uint64_t align, uint64_t *entry)
 {
 	/* Each turn takes 12 bytes at least. */
-	while (size >= 12) {
-		uint32_t name_size = get_u32(notes);
-		uint32_t value_size = get_u32(notes + 4);
-		uint64_t value = align_up(12 + (uint64_t)name_size, align);
-		uint64_t next = align_up(value + value_size, align);
+	for (uint64_t next = 0; next < size && size - next >= 12;) {
+		const uint8_t *note = notes + next;
+		uint32_t name_size = get_u32(note);
+		uint32_t value_size = get_u32(note + 4);
+		uint64_t value = next + align_up(12 + (uint64_t)name_size, align);
 
 		if (!range_fits(value, value_size, size)) {
 			return false;
 		}
-		if (get_u32(notes + 8) == XEN_ELFNOTE_PHYS32_ENTRY && name_size == 4 &&
-		    memcmp(notes + 12, "Xen", 4) == 0 && value_size >= 4) {
-			*entry = value_size >= 8 ? get_u64(notes + value) : get_u32(notes + value);
+		if (get_u32(note + 8) == XEN_ELFNOTE_PHYS32_ENTRY && name_size == 4 &&
+		    memcmp(note + 12, "Xen", 4) == 0 && value_size >= 4) {
+			*entry = get_field(notes + value, value_size >= 8 ? 8 : 4);
 			return true;
 		}
-		if (next >= size) {
-			return false;
-		}
-		notes += next;
-		size -= next;
+		next = align_up(value + value_size, align);
 	}
 	return false;
 }
@@ -141,9 +128,8 @@ static bool notes_find_entry(const uint8_t *notes, uint64_t size, uint64_t align
 bool pvh_find_entry(const struct elf *elf, uint64_t *entry)
 {
 	for (unsigned i = 0; i < elf->segment_count; i++) {
-		struct elf_segment segment;
+		struct elf_segment segment = elf_get_segment(elf, i);
 
-		elf_get_segment(elf, i, &segment);
 		if (segment.type == PT_NOTE &&
 		    range_fits(segment.offset, segment.file_size, elf->size) &&
 		    notes_find_entry(elf->data + segment.offset, segment.file_size,
@@ -172,7 +158,7 @@ struct hvm_range {
 
 #define HVM_START_MAGIC 0x336ec578
 
-int pvh_load(struct loader *loader, const struct elf *elf, uint64_t entry)
+void pvh_load(struct loader *loader, uint64_t entry)
 {
 	struct loader_module modules[LOADER_MODULE_MAX];
 	struct hvm_module list[LOADER_MODULE_MAX] = {0};
@@ -183,52 +169,24 @@ int pvh_load(struct loader *loader, const struct elf *elf, uint64_t entry)
 		.rsdp = loader->request->rsdp.v,
 		.memory_map_count = loader->range_count,
 	};
-	gpa_t list_base = GPA(0), map_base = GPA(0), cmdline = GPA(0), info_base;
-	int result = elf_load(loader, elf);
 
+	elf_load(loader);
 	/* It starts in 32-bit mode. */
-	if (result == 0 && (entry > UINT32_MAX || !loader_is_claimed(loader, entry))) {
-		result = loader_fail(loader, -EINVAL,
-				     "kernel: PVH entry %#" PRIx64 " is in no ELF segment", entry);
-	}
-	if (result == 0) {
-		result = loader_put_modules(loader, modules, &info.module_count);
-	}
-	if (result != 0) {
-		return result;
-	}
+	loader_check_entry(loader, "PVH", entry);
+	info.module_count = loader_put_modules(loader, modules);
 	for (unsigned i = 0; i < info.module_count; i++) {
 		list[i] = (struct hvm_module){.base = modules[i].base.v,
 					      .size = modules[i].size,
-					      .cmdline = modules[i].cmdline.v};
+					      .cmdline = modules[i].cmdline};
 	}
 	for (unsigned i = 0; i < loader->range_count; i++) {
 		map[i] = (struct hvm_range){.base = loader->ranges[i].base,
 					    .size = loader->ranges[i].size,
 					    .kind = loader->ranges[i].kind};
 	}
-	if (info.module_count != 0) {
-		result =
-			loader_put(loader, "module list", list, info.module_count * sizeof(list[0]),
-				   8, LOADER_LOW_END, &list_base);
-	}
-	if (result == 0) {
-		result = loader_put(loader, "memory map", map, loader->range_count * sizeof(map[0]),
-				    8, LOADER_LOW_END, &map_base);
-	}
-	if (result == 0) {
-		result = loader_put_string(loader, "command line", loader->request->cmdline,
-					   &cmdline);
-	}
-	if (result != 0) {
-		return result;
-	}
-	info.modules = list_base.v;
-	info.memory_map = map_base.v;
-	info.cmdline = cmdline.v;
-	result = loader_put(loader, "start info", &info, sizeof(info), 8, LOADER_LOW_END,
-			    &info_base);
+	info.modules = loader_put_low(loader, "module list", list, sizeof(list));
+	info.memory_map = loader_put_low(loader, "memory map", map, sizeof(map));
+	info.cmdline = loader_put_string(loader, "command line", loader->request->cmdline);
 	loader_state_flat(loader, entry);
-	loader->state->gpr[GPR_RBX] = info_base.v;
-	return result;
+	loader->state->gpr[GPR_RBX] = loader_put_low(loader, "start info", &info, sizeof(info));
 }

@@ -73,121 +73,98 @@ bool multiboot_find(const struct load_image *image, size_t *offset)
 }
 
 /* Loads by the addresses in the header (specification 3.1.3). */
-static int load_by_addresses(struct loader *loader, size_t at,
-			     const struct multiboot_header *header)
+static void load_by_addresses(struct loader *loader, size_t at,
+			      const struct multiboot_header *header)
 {
-	uint64_t size = loader->request->kernel.size;
+	const struct load_image *image = &loader->request->kernel;
 	/* What wraps around is larger than any file or memory, and caught as such. */
 	uint64_t before = (uint64_t)header->header - header->load;
-	uint64_t load_size, memory_size;
-
 	/* load_end 0: to the end of the file; bss_end 0: no bss. */
-	load_size = header->load_end != 0 ? (uint64_t)header->load_end - header->load
-					  : size - (at - before);
-	memory_size = header->bss_end != 0 ? (uint64_t)header->bss_end - header->load : load_size;
-	if (size - at < sizeof(*header) || !range_fits(at - before, load_size, size) ||
-	    memory_size < load_size || memory_size > UINT32_MAX) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: multiboot addresses (header %#" PRIx32
-				   ", load %#" PRIx32 " to %#" PRIx32 ", bss to %#" PRIx32
-				   ") do not match the file of %#" PRIx64 " bytes",
-				   header->header, header->load, header->load_end, header->bss_end,
-				   size);
+	uint64_t load_size = header->load_end != 0 ? (uint64_t)header->load_end - header->load
+						   : image->size - (at - before);
+	uint64_t memory_size =
+		header->bss_end != 0 ? (uint64_t)header->bss_end - header->load : load_size;
+
+	if (image->size - at < sizeof(*header) ||
+	    !range_fits(at - before, load_size, image->size) || memory_size < load_size ||
+	    memory_size > UINT32_MAX) {
+		loader_fail(loader, -EINVAL,
+			    "kernel: multiboot addresses (header %#" PRIx32 ", load %#" PRIx32
+			    " to %#" PRIx32 ", bss to %#" PRIx32
+			    ") do not match the file of %#" PRIx64 " bytes",
+			    header->header, header->load, header->load_end, header->bss_end,
+			    image->size);
+		return;
 	}
-	return loader_put_at(loader, "kernel", GPA(header->load),
-			     loader->request->kernel.data + (at - before), load_size, memory_size);
+	loader_put_at(loader, "kernel", GPA(header->load), image->data + (at - before), load_size,
+		      memory_size);
 }
 
 /* The entry of an ELF file is virtual where its segments are. */
-static int load_elf(struct loader *loader, uint64_t *entry)
+static uint64_t elf_physical_entry(const struct elf *elf)
 {
-	struct elf elf;
-	int result = elf_open(loader, &elf);
+	for (unsigned i = 0; i < elf->segment_count; i++) {
+		struct elf_segment segment = elf_get_segment(elf, i);
 
-	if (result == 0) {
-		result = elf_load(loader, &elf);
-	}
-	if (result != 0) {
-		return result;
-	}
-	*entry = elf.entry;
-	for (unsigned i = 0; i < elf.segment_count; i++) {
-		struct elf_segment segment;
-
-		elf_get_segment(&elf, i, &segment);
-		if (segment.type == 1 && elf.entry - segment.virtual < segment.memory_size) {
-			*entry = elf.entry - segment.virtual + segment.physical;
-			break;
+		if (segment.type == PT_LOAD && elf->entry - segment.virtual < segment.memory_size) {
+			return elf->entry - segment.virtual + segment.physical;
 		}
 	}
-	return 0;
+	return elf->entry;
 }
 
-static int load_kernel(struct loader *loader, size_t at, uint64_t *entry)
+/* Returns the entry. */
+static uint64_t load_kernel(struct loader *loader, size_t at)
 {
 	const struct load_image *image = &loader->request->kernel;
 	struct multiboot_header header = {0};
 	uint32_t unknown;
-	int result;
+	uint64_t entry;
 
 	memcpy(&header, image->data + at, MIN(sizeof(header), image->size - at));
 	unknown = header.flags & HEADER_REQUIRED & ~(HEADER_PAGE_ALIGN | HEADER_MEMORY_INFO);
 	if (unknown != 0) {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: requires multiboot features %#" PRIx32
-				   " (bit 2: a video mode), only 0x3 are there",
-				   unknown);
+		loader_fail(loader, -EINVAL,
+			    "kernel: requires multiboot features %#" PRIx32
+			    " (bit 2: a video mode), only 0x3 are there",
+			    unknown);
 	}
 	if ((header.flags & HEADER_ADDRESSES) != 0) {
-		*entry = header.entry;
-		result = load_by_addresses(loader, at, &header);
-	} else if (elf_is_elf(image)) {
-		result = load_elf(loader, entry);
+		entry = header.entry;
+		load_by_addresses(loader, at, &header);
+	} else if (loader->elf.data != NULL) {
+		entry = elf_physical_entry(&loader->elf);
+		elf_load(loader);
 	} else {
-		return loader_fail(loader, -EINVAL,
-				   "kernel: multiboot header without addresses, and no ELF file");
+		entry = 0;
+		loader_fail(loader, -EINVAL,
+			    "kernel: multiboot header without addresses, and no ELF file");
 	}
-	if (result == 0 && (*entry > UINT32_MAX || !loader_is_claimed(loader, *entry))) {
-		result = loader_fail(loader, -EINVAL,
-				     "kernel: multiboot entry %#" PRIx64
-				     " is not in what was loaded",
-				     *entry);
-	}
-	return result;
+	loader_check_entry(loader, "multiboot", entry);
+	return entry;
 }
 
-static int put_modules(struct loader *loader, struct multiboot_info *info)
+void multiboot_load(struct loader *loader, size_t header)
 {
 	struct loader_module modules[LOADER_MODULE_MAX];
 	struct multiboot_module list[LOADER_MODULE_MAX] = {0};
-	unsigned count;
-	gpa_t base = GPA(0);
-	int result = loader_put_modules(loader, modules, &count);
+	struct multiboot_range map[LOADER_RANGE_COUNT] = {0};
+	struct multiboot_info info = {
+		.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MAP | INFO_LOADER_NAME,
+		.memory_lower = LOADER_LOW_END / KIB,
+		.memory_upper = (uint32_t)((memory_low_size(loader->memory) - MIB) / KIB),
+		.map_size = (uint32_t)(loader->range_count * sizeof(map[0])),
+	};
+	uint64_t entry = load_kernel(loader, header);
 
-	if (result != 0 || count == 0) {
-		return result;
-	}
-	for (unsigned i = 0; i < count; i++) {
+	info.module_count = loader_put_modules(loader, modules);
+	for (unsigned i = 0; i < info.module_count; i++) {
 		list[i] = (struct multiboot_module){
 			.start = (uint32_t)modules[i].base.v,
 			.end = (uint32_t)(modules[i].base.v + modules[i].size),
-			.cmdline = (uint32_t)modules[i].cmdline.v,
+			.cmdline = modules[i].cmdline,
 		};
 	}
-	result = loader_put(loader, "module list", list, count * sizeof(list[0]), 4, LOADER_LOW_END,
-			    &base);
-	info->flags |= INFO_MODULES;
-	info->module_count = count;
-	info->modules = (uint32_t)base.v;
-	return result;
-}
-
-static int put_map(struct loader *loader, struct multiboot_info *info)
-{
-	struct multiboot_range map[LOADER_RANGE_COUNT];
-	gpa_t base = GPA(0);
-	int result;
-
 	for (unsigned i = 0; i < loader->range_count; i++) {
 		map[i] = (struct multiboot_range){
 			.size = sizeof(map[0]) - sizeof(map[0].size),
@@ -196,45 +173,12 @@ static int put_map(struct loader *loader, struct multiboot_info *info)
 			.kind = loader->ranges[i].kind,
 		};
 	}
-	info->map_size = (uint32_t)(loader->range_count * sizeof(map[0]));
-	result = loader_put(loader, "memory map", map, info->map_size, 4, LOADER_LOW_END, &base);
-	info->map = (uint32_t)base.v;
-	return result;
-}
-
-int multiboot_load(struct loader *loader, size_t header)
-{
-	struct multiboot_info info = {
-		.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MAP | INFO_LOADER_NAME,
-		.memory_lower = LOADER_LOW_END / KIB,
-		.memory_upper = (uint32_t)((memory_low_size(loader->memory) - MIB) / KIB),
-	};
-	gpa_t cmdline = GPA(0), name = GPA(0), base = GPA(0);
-	uint64_t entry = 0;
-	int result = load_kernel(loader, header, &entry);
-
-	if (result == 0) {
-		result = put_modules(loader, &info);
-	}
-	if (result == 0) {
-		result = put_map(loader, &info);
-	}
-	if (result == 0) {
-		result = loader_put_string(loader, "command line", loader->request->cmdline,
-					   &cmdline);
-	}
-	if (result == 0) {
-		result = loader_put_string(loader, "loader name", "Dyad", &name);
-	}
-	if (result != 0) {
-		return result;
-	}
-	info.cmdline = (uint32_t)cmdline.v;
-	info.loader_name = (uint32_t)name.v;
-	result =
-		loader_put(loader, "multiboot info", &info, sizeof(info), 4, LOADER_LOW_END, &base);
+	info.flags |= info.module_count != 0 ? INFO_MODULES : 0;
+	info.modules = loader_put_low(loader, "module list", list, sizeof(list));
+	info.map = loader_put_low(loader, "memory map", map, sizeof(map));
+	info.cmdline = loader_put_string(loader, "command line", loader->request->cmdline);
+	info.loader_name = loader_put_string(loader, "loader name", "Dyad");
 	loader_state_flat(loader, entry);
 	loader->state->gpr[GPR_RAX] = MULTIBOOT_BOOT_MAGIC;
-	loader->state->gpr[GPR_RBX] = base.v;
-	return result;
+	loader->state->gpr[GPR_RBX] = loader_put_low(loader, "multiboot info", &info, sizeof(info));
 }

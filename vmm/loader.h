@@ -5,6 +5,8 @@
  * Everything that is put into the guest's memory is claimed first: the range
  * must be RAM that the guest will be told of, and no two claims may overlap.
  * So an image that lies about its addresses can harm nothing but its own load.
+ *
+ * The first error stays: nothing is put from then on, and addresses are 0.
  */
 #ifndef VMM_LOADER_H
 #define VMM_LOADER_H
@@ -33,63 +35,9 @@ struct loader_claim {
 	uint64_t base, end;
 };
 
-struct loader {
-	struct guest_memory *memory;
-	const struct load_request *request;
-	struct vcpu_state *state;
-	char *error; /* LOAD_ERROR_MAX bytes */
-	unsigned range_count;
-	struct loader_range ranges[LOADER_RANGE_COUNT];
-	unsigned claim_count;
-	struct loader_claim claims[LOADER_CLAIM_MAX];
-};
-
-/* Writes the sentence and returns `error`. */
-int loader_fail(struct loader *loader, int error, const char *format, ...) PRINTF_LIKE(3, 4);
-
-/* Claims a range that the image asks for. Nothing is claimed for size 0. */
-int loader_claim(struct loader *loader, const char *what, gpa_t base, uint64_t size) MUST_CHECK;
-
-/* Claims memory_size bytes at `base`; copies `size` of them, the rest are 0. */
-int loader_put_at(struct loader *loader, const char *what, gpa_t base, const void *data,
-		  uint64_t size, uint64_t memory_size) MUST_CHECK;
-
-/*
- * Claims the highest free range of RAM that ends at or below `limit`, and
- * copies `data` to it (NULL: zeroes).
- */
-int loader_put(struct loader *loader, const char *what, const void *data, uint64_t size,
-	       uint64_t align, uint64_t limit, gpa_t *base) MUST_CHECK;
-
-/* The same for a string with its terminating zero, in low memory. */
-int loader_put_string(struct loader *loader, const char *what, const char *string,
-		      gpa_t *base) MUST_CHECK;
-
-/* True when `address` was claimed: an entry point of code that was loaded. */
-bool loader_is_claimed(const struct loader *loader, uint64_t address);
-
-/*
- * The initrd and the modules as one list, as PVH and multiboot take them. At
- * most LOADER_MODULE_MAX of them.
- */
-#define LOADER_MODULE_MAX 8
-
-struct loader_module {
-	gpa_t base, cmdline;
-	uint64_t size;
-};
-
-int loader_put_modules(struct loader *loader, struct loader_module modules[LOADER_MODULE_MAX],
-		       unsigned *count) MUST_CHECK;
-
-/* 32-bit protected mode, flat segments, no paging; registers 0. */
-void loader_state_flat(struct loader *loader, uint64_t entry);
-
-/* ---- ELF --------------------------------------------------------------- */
-
 /* An ELF file of either class whose header was found to be sound. */
 struct elf {
-	const uint8_t *data;
+	const uint8_t *data; /* NULL: the kernel is none */
 	size_t size;
 	bool is_64;
 	uint64_t entry;
@@ -97,54 +45,113 @@ struct elf {
 	unsigned segment_count, segment_stride;
 };
 
+struct loader {
+	struct guest_memory *memory;
+	const struct load_request *request;
+	struct vcpu_state *state;
+	char *error; /* LOAD_ERROR_MAX bytes */
+	int result; /* 0 or the first error */
+	struct elf elf;
+	unsigned range_count;
+	struct loader_range ranges[LOADER_RANGE_COUNT];
+	unsigned claim_count;
+	struct loader_claim claims[LOADER_CLAIM_MAX];
+};
+
+/* Sets the result and writes the sentence, if there was no error before. */
+void loader_fail(struct loader *loader, int error, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Claims memory_size bytes at `base`; copies `size` of them, the rest are 0. */
+void loader_put_at(struct loader *loader, const char *what, gpa_t base, const void *data,
+		   uint64_t size, uint64_t memory_size);
+
+/*
+ * Claims the highest free range of RAM that ends at or below `limit`, and
+ * copies `data` to it (NULL: zeroes).
+ */
+gpa_t loader_put(struct loader *loader, const char *what, const void *data, uint64_t size,
+		 uint64_t align, uint64_t limit);
+
+/* The same in low memory, for a structure of the boot protocol and a string with its zero. */
+uint32_t loader_put_low(struct loader *loader, const char *what, const void *data, uint64_t size);
+uint32_t loader_put_string(struct loader *loader, const char *what, const char *string);
+
+/* Copies (NULL: zeroes) into what was put before. */
+void loader_write(struct loader *loader, const char *what, gpa_t gpa, const void *data,
+		  uint64_t size);
+
+/* Fails when `entry` is beyond 4 GiB or not in what was loaded. */
+void loader_check_entry(struct loader *loader, const char *protocol, uint64_t entry);
+
+/*
+ * The initrd and the modules as one list, as PVH and multiboot take them. At
+ * most LOADER_MODULE_MAX of them; returns their count.
+ */
+#define LOADER_MODULE_MAX 8
+
+struct loader_module {
+	gpa_t base;
+	uint64_t size;
+	uint32_t cmdline;
+};
+
+unsigned loader_put_modules(struct loader *loader, struct loader_module modules[LOADER_MODULE_MAX]);
+
+/* 32-bit protected mode, flat segments, no paging; registers 0. */
+void loader_state_flat(struct loader *loader, uint64_t entry);
+
+/* ---- ELF --------------------------------------------------------------- */
+
+#define PT_LOAD 1
+#define PT_NOTE 4
+
 struct elf_segment {
 	uint32_t type;
 	uint64_t offset, virtual, physical, file_size, memory_size, align;
 };
 
-bool elf_is_elf(const struct load_image *image);
-int elf_open(struct loader *loader, struct elf *elf) MUST_CHECK;
-void elf_get_segment(const struct elf *elf, unsigned index, struct elf_segment *segment);
+/* Fills loader->elf, when the kernel is an ELF file. */
+void elf_open(struct loader *loader);
+struct elf_segment elf_get_segment(const struct elf *elf, unsigned index);
 /* Puts all PT_LOAD segments to their physical addresses. */
-int elf_load(struct loader *loader, const struct elf *elf) MUST_CHECK;
+void elf_load(struct loader *loader);
 
 /* The physical entry by the PVH note; false when there is none. */
 bool pvh_find_entry(const struct elf *elf, uint64_t *entry);
-int pvh_load(struct loader *loader, const struct elf *elf, uint64_t entry) MUST_CHECK;
+void pvh_load(struct loader *loader, uint64_t entry);
 
 /* ---- Multiboot, bzImage ------------------------------------------------ */
 
 /* Offset of the multiboot header in the kernel image; false: there is none. */
 bool multiboot_find(const struct load_image *image, size_t *offset);
-int multiboot_load(struct loader *loader, size_t header) MUST_CHECK;
+void multiboot_load(struct loader *loader, size_t header);
 
 bool bzimage_is_bzimage(const struct load_image *image);
-int bzimage_load(struct loader *loader) MUST_CHECK;
+void bzimage_load(struct loader *loader);
 
 /* ---- Little-endian fields of images ------------------------------------- */
 
+static inline uint64_t get_field(const uint8_t *bytes, unsigned size)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, bytes, size);
+	return value;
+}
+
 static inline uint16_t get_u16(const uint8_t *bytes)
 {
-	uint16_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
+	return (uint16_t)get_field(bytes, 2);
 }
 
 static inline uint32_t get_u32(const uint8_t *bytes)
 {
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
+	return (uint32_t)get_field(bytes, 4);
 }
 
 static inline uint64_t get_u64(const uint8_t *bytes)
 {
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
+	return get_field(bytes, 8);
 }
 
 /* True when [offset, offset + size) lies inside `limit` bytes. */

@@ -278,7 +278,7 @@ static void test_pvh_lies(void **state)
 		{code + SEGMENT_PHYSICAL, 8, RAM_SIZE - 0x10, "not inside"},
 		{code + SEGMENT_PHYSICAL, 8, 0xa0000, "not inside"},
 		{code + SEGMENT_PHYSICAL, 8, 0xfff00, "not inside"},
-		{code + SEGMENT_PHYSICAL, 8, 0x200020, "entry 0x200010 is in no ELF segment"},
+		{code + SEGMENT_PHYSICAL, 8, 0x200020, "entry 0x200010 is not in what"},
 		{code, 4, 0, "without a segment"},
 		{note + SEGMENT_OFFSET, 8, UINT64_MAX, "neither"},
 		{note + SEGMENT_FILE, 8, 0x20, "neither"},
