@@ -141,6 +141,12 @@ static void test_routing(void **state)
 	set_irq(m, 4, true);
 	assert_true(platform_nmi_take(m->platform));
 	assert_int_equal(take(m), -1);
+	/* An NMI has no EOI: a level never waits for one. */
+	set_irq(m, 4, false);
+	ioapic_route_pin(m, 4, LEVEL | 0x400);
+	set_irq(m, 4, true);
+	assert_true(platform_nmi_take(m->platform));
+	assert_int_equal(ioapic_in(m, 0x10 + 8), LEVEL | 0x400);
 }
 
 static void test_broadcast_in_x2apic_mode(void **state)

@@ -564,6 +564,7 @@ static void test_x2apic_interrupts(void **state)
 	}
 	msr_out(m, MSR_SELF_IPI, 0x51);
 	assert_int_equal(take(m), 0x51);
+	assert_int_equal(msr_in(m, MSR(TMR) + 2), 0);
 	msr_out(m, MSR(EOI), 0);
 	msr_out(m, MSR_SELF_IPI, 0x0e);
 	msr_out(m, MSR(ESR), 0);

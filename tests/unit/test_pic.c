@@ -47,6 +47,7 @@ static void test_priorities_nest(void **state)
 	init_pics(m);
 	pulse(m, 4);
 	assert_int_equal(take(m), MASTER_BASE + 4);
+	assert_int_equal(take(m), -1);
 	assert_int_equal(read_isr(m, 0x20), 0x10);
 	set_irq(m, 4, true); /* no edge */
 	out(m, 0x20, READ_IRR);

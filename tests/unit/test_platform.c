@@ -169,6 +169,8 @@ static void test_pm_timer_interrupt(void **state)
 	assert_int_equal(take(m), 0x49);
 	assert_int_equal(in_wide(m, MACHINE_PORT_PM1_EVENT, 4), 0x07210001);
 	assert_int_equal(platform_deadline_ns(m->platform), TIME_NEVER);
+	out_wide(m, MACHINE_PORT_PM1_EVENT, 2, 0xfffe); /* only a 1 clears */
+	assert_int_equal(in_wide(m, MACHINE_PORT_PM1_EVENT, 2), 1);
 	out_wide(m, MACHINE_PORT_PM1_EVENT, 2, 0xffff);
 	end_of_interrupt(m);
 	assert_int_equal(take(m), -1);
@@ -207,9 +209,10 @@ static void test_reset_is_power_on(void **state)
 	out(m, 0x3fc, 0x0b);
 	out(m, 0x3f9, 0x02);
 	enable_x2apic(m);
-	out(m, 0x43, 0x34);
+	out(m, 0x43, 0x34); /* its output is high from here on */
 	out(m, 0x40, 0x10);
 	out(m, 0x40, 0x00);
+	out(m, 0x70, 0x0c);
 	out_wide(m, 0xcf8, 4, PCI_ENABLE);
 	out(m, 0x64, 0xd1);
 	out(m, MACHINE_PORT_DEBUG_EXIT, 1);

@@ -216,6 +216,8 @@ static void test_loopback(void **state)
 	struct machine *m = *state;
 
 	out(m, MCR, LOOP);
+	out(m, MCR, LOOP | 0x02); /* CTS back: its delta stays */
+	out(m, MCR, LOOP);
 	assert_int_equal(in(m, MSR_PORT), 0x0b); /* the lines fell: deltas */
 	assert_int_equal(in(m, MSR_PORT), 0);
 	type(m, "k");
