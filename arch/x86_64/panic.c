@@ -180,8 +180,11 @@ static _Noreturn void finish(void)
 	host_reset();
 }
 
-/* From here on this CPU is the only one, and it panics for the first time. */
-static void begin(void)
+/*
+ * From here on this CPU is the only one, and it panics for the first time.
+ * Returns how many others could not be stopped.
+ */
+static unsigned begin(void)
 {
 	unsigned owner = 0;
 	unsigned self = cpu_id() + 1;
@@ -196,18 +199,23 @@ static void begin(void)
 			__asm__ volatile("hlt"); /* until the owner's NMI */
 		}
 	}
-	smp_stop_others();
+	unsigned deaf = smp_stop_others();
 	log_enter_panic();
+	return deaf;
 }
 
 /* `frame` may be NULL: then `rip` and `rbp` are the caller's. */
 static _Noreturn void dump(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
 			   const char *format, va_list args)
 {
-	begin();
+	unsigned deaf = begin();
+
 	print("\n*** panic on CPU %u: ", cpu_id());
 	vprint(format, args);
 	print("\n");
+	if (deaf > 0) {
+		print("%u CPUs do not answer and may still run\n", deaf);
+	}
 	if (frame) {
 		print_registers(frame);
 	}

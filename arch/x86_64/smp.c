@@ -260,28 +260,28 @@ void smp_stop_if_told(void)
 	}
 }
 
-void smp_stop_others(void)
+unsigned smp_stop_others(void)
 {
 	unsigned nobody = 0;
 	unsigned self = cpu_id() + 1;
+	uint64_t start_ticks = tsc_now();
 
-	/* The second to come is one of the others. */
 	if (!atomic_compare_exchange_strong(&stopper, &nobody, self)) {
 		if (nobody != self) {
-			stop();
+			stop(); /* the second to come is one of the others */
 		}
-		return;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (cpus[i] != this_cpu()) {
-			apic_send_nmi(cpus[i]->apic_id);
+	} else {
+		for (unsigned i = 0; i < count; i++) {
+			if (cpus[i] != this_cpu()) {
+				apic_send_nmi(cpus[i]->apic_id);
+			}
 		}
 	}
-	uint64_t start_ticks = tsc_now();
 	for (int i = 0; i < STOP_POLLS_MAX && atomic_load(&stopped_count) < count - 1; i++) {
 		if (tsc_hz != 0 && tsc_now() - start_ticks > tsc_hz / 1000000 * STOP_WAIT_US) {
 			break;
 		}
 		__builtin_ia32_pause();
 	}
+	return count - 1 - atomic_load(&stopped_count);
 }

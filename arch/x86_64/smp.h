@@ -27,8 +27,11 @@ void smp_release(void);
  */
 _Noreturn void cpu_main(unsigned cpu);
 
-/* Ends all other CPUs for good, for a reset or a panic. Waits 100 ms at most. */
-void smp_stop_others(void);
+/*
+ * Ends all other CPUs for good, for a reset or a panic. Waits 100 ms at most;
+ * returns how many did not obey.
+ */
+unsigned smp_stop_others(void);
 
 /* For the NMI handler: does not return when the NMI was smp_stop_others'. */
 void smp_stop_if_told(void);
