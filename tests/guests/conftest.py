@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from labkit import image  # noqa: E402
 from labkit.emulator import Machine, choose  # noqa: E402
-from labkit.host import Host  # noqa: E402
+from labkit.host import Host, Missing  # noqa: E402, F401
 
 GUESTS_MAX = 16  # vmm/config.h, CONFIG_GUEST_MAX
 CONSOLE_PAGES = 16  # vmm/vm.h, VM_OUTPUT_SIZE: taken at the first start, then kept
@@ -126,11 +126,12 @@ def booted(guests, folder, **machine):
     """Dyad with these guests."""
     efi = ROOT / "build/dyad.efi"
     files = {}
+    if not efi.is_file():
+        pytest.fail(f"{efi} is missing: run `make`")
     for guest in guests:
         path = ROOT / "build/guests" / guest.image
-        for missing in (file for file in (efi, path) if not file.is_file()):
-            pytest.fail(f"{missing} is missing: run `make {missing.name}`" if missing == efi
-                        else f"{missing} is missing: run `make payloads`")
+        if not path.is_file():
+            pytest.fail(f"{path} is missing: run `make payloads`")
         files[path.name] = path
         for name, data in guest.modules:
             files[name] = folder / name
@@ -140,3 +141,33 @@ def booted(guests, folder, **machine):
     with Host(Machine(**machine), folder / "image", choose()[0], log_dir=folder / "logs") as host:
         host.expect(PROMPT, BOOT_SECONDS)
         yield Dyad(host)
+
+
+class Rack:
+    """At most one host at a time, kept while tests ask for the same group of guests."""
+
+    def __init__(self, tmp_path_factory):
+        self._tmp_path_factory = tmp_path_factory
+        self._running = contextlib.ExitStack()
+        self._group = None
+        self._dyad = None
+
+    def get(self, group):
+        if self._group is not group:
+            self.clear()
+            self._dyad = self._running.enter_context(
+                booted(group, self._tmp_path_factory.mktemp("host")))
+            self._group = group
+        return self._dyad
+
+    def clear(self):
+        """The next test boots anew: nothing is known about this host any more."""
+        self._group = None
+        self._running.close()
+
+
+@pytest.fixture(scope="module")
+def rack(tmp_path_factory):
+    rack = Rack(tmp_path_factory)
+    yield rack
+    rack.clear()

@@ -6,6 +6,7 @@
 #include "tests/guests/lib/lib.h"
 
 #define TICK 0x51
+#define PERIOD 1000000 /* about a millisecond */
 
 static uint8_t wanted[16][32] __attribute__((aligned(64)));
 static uint8_t seen[16][32] __attribute__((aligned(64)));
@@ -77,7 +78,7 @@ static void over_sleeps(void)
 	apic_write(APIC_TIMER_DIVIDE, 0xb);
 	apic_write(APIC_LVT_TIMER, TICK | APIC_LVT_PERIODIC);
 	prepare();
-	apic_write(APIC_TIMER_INITIAL, 100000);
+	apic_write(APIC_TIMER_INITIAL, PERIOD);
 	for (uint64_t i = argument_number("rounds=", 20); i > 0; i--) {
 		sleep_once();
 		check();

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from conftest import CONSOLE_PAGES, ROOT, Guest, booted, chunks, judge
+from conftest import CONSOLE_PAGES, ROOT, Guest, Missing, chunks, judge
 
+OPERATOR = r"stopped: stopped by the operator$"
 STOPPED = r"stopped: .+"
 ANY = r"(stopped|cannot start): .+"
 REFUSED = r"cannot start: .{20,}"
@@ -75,31 +76,33 @@ def bad_images():
 GROUPS = chunks(BEHAVIOUR + STORMS + ENDINGS + ENDLESS + STRANGE) + chunks(bad_images())
 
 
-@pytest.fixture(scope="module")
-def dyad(request, tmp_path_factory):
-    with booted(request.param, tmp_path_factory.mktemp("host")) as host:
-        yield host
-
-
 def cases():
     for group in GROUPS:
         for guest in group:
             yield pytest.param(group, guest, id=guest.name)
 
 
-@pytest.mark.parametrize("dyad, guest", cases(), indirect=["dyad"])
-def test_guest(dyad, guest):
-    free = dyad.free_pages()
+def run(dyad, guest):
+    """Start, wait for the end or make it; what Dyad said about it, what the guest printed."""
     dyad.start(guest)
-    if guest.ending is None:
-        output = dyad.wait_marker(guest)
-        dyad.host.send(f"stop {guest.name}\r")
-        ending = dyad.wait_end(guest)
-    else:
-        ending = dyad.wait_end(guest)
-        output = dyad.output(guest)
-    assert re.match(guest.ending or r"stopped: stopped by the operator", ending), \
-        f"{ending}\n{output}"
+    if guest.ending is not None:
+        return dyad.wait_end(guest), dyad.output(guest)
+    output = dyad.wait_marker(guest)
+    dyad.host.send(f"stop {guest.name}\r")
+    return dyad.wait_end(guest), output
+
+
+@pytest.mark.parametrize("group, guest", cases())
+def test_guest(rack, group, guest):
+    dyad = rack.get(group)
+    try:
+        free = dyad.free_pages()
+        ending, output = run(dyad, guest)
+        leaked = free - dyad.free_pages()
+    except Missing:
+        rack.clear()
+        raise
+    assert re.match(guest.ending or OPERATOR, ending), f"{ending}\n{output}"
     if guest.judged:
         judge(output)
-    assert free - dyad.free_pages() in (0, CONSOLE_PAGES)
+    assert leaked in (0, CONSOLE_PAGES)
