@@ -19,7 +19,7 @@ static uint64_t level_size(unsigned level)
 
 int memory_create(struct guest_memory *memory, uint64_t size)
 {
-	*memory = (struct guest_memory){.size = size};
+	*memory = (struct guest_memory){.size = size, .next = HPA_NONE};
 	return stage2_init(&memory->tree);
 }
 
@@ -31,6 +31,10 @@ static void release_leaf(hpa_t hpa, unsigned level)
 void memory_destroy(struct guest_memory *memory)
 {
 	stage2_destroy(&memory->tree, release_leaf);
+	if (!hpa_is_none(memory->next)) {
+		release_leaf(memory->next, memory->next_level);
+		memory->next = HPA_NONE;
+	}
 	memory->populated = 0;
 }
 
@@ -61,42 +65,61 @@ static unsigned leaf_level(const struct guest_memory *memory, uint64_t offset)
 	return level;
 }
 
-/* One leaf at the end of what is there; smaller where the pool has no larger. */
-static int populate_leaf(struct guest_memory *memory)
+/* A leaf for the end of what is there; smaller where the pool has no larger. */
+static int take_next(struct guest_memory *memory)
 {
 	unsigned level = leaf_level(memory, memory->populated);
 	hpa_t hpa = page_alloc(level_order[level]);
-	int error;
 
 	while (hpa_is_none(hpa) && level > 0) {
 		level--;
 		hpa = page_alloc(level_order[level]);
 	}
-	if (hpa_is_none(hpa)) {
-		return -ENOMEM;
+	memory->next = hpa;
+	memory->next_level = level;
+	memory->next_zeroed = 0;
+	return hpa_is_none(hpa) ? -ENOMEM : 0;
+}
+
+/* Zeroes up to `size` bytes of it, of which it returns the number. */
+static uint64_t zero_next(struct guest_memory *memory, uint64_t size)
+{
+	uint64_t count = MIN(size, level_size(memory->next_level) - memory->next_zeroed);
+
+	memset((uint8_t *)hpa_to_virt(memory->next) + memory->next_zeroed, 0, count);
+	memory->next_zeroed += count;
+	return count;
+}
+
+static int map_next(struct guest_memory *memory)
+{
+	int error = stage2_map(&memory->tree, offset_to_gpa(memory->populated), memory->next,
+			       memory->next_level, S2_ALL);
+
+	if (error == 0) {
+		memory->populated += level_size(memory->next_level);
+		memory->next = HPA_NONE;
 	}
-	memset(hpa_to_virt(hpa), 0, level_size(level));
-	error = stage2_map(&memory->tree, offset_to_gpa(memory->populated), hpa, level, S2_ALL);
-	if (error != 0) {
-		page_free(hpa, level_order[level]);
-		return error;
-	}
-	memory->populated += level_size(level);
-	return 0;
+	return error;
 }
 
 int memory_populate(struct guest_memory *memory, uint64_t slice)
 {
-	uint64_t end = MIN(memory->populated + slice, memory->size);
+	int error = 0;
 
-	while (memory->populated < end) {
-		int error = populate_leaf(memory);
-
-		if (error != 0) {
-			return error;
+	while (memory->populated < memory->size && slice > 0 && error == 0) {
+		if (hpa_is_none(memory->next)) {
+			error = take_next(memory);
+			if (error != 0) {
+				return error;
+			}
+		}
+		slice -= zero_next(memory, slice);
+		if (memory->next_zeroed == level_size(memory->next_level)) {
+			error = map_next(memory);
 		}
 	}
-	return memory->populated < memory->size;
+	return error != 0 ? error : memory->populated < memory->size;
 }
 
 bool memory_is_ram(const struct guest_memory *memory, gpa_t gpa)

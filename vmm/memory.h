@@ -19,13 +19,17 @@ struct guest_memory {
 	struct stage2 tree;
 	uint64_t size; /* bytes of RAM when it is complete */
 	uint64_t populated; /* bytes there so far, from the lowest address on */
+	/* The next leaf, while it is being zeroed; HPA_NONE before and after. */
+	hpa_t next;
+	unsigned next_level;
+	uint64_t next_zeroed;
 };
 
 /* Memory of `size` bytes, a multiple of 2 MiB, still without pages: 0 or -ENOMEM. */
 int memory_create(struct guest_memory *memory, uint64_t size) MUST_CHECK;
 
 /*
- * Gives it zeroed pages, the largest there are, about `slice` bytes a call, so
+ * Gives it zeroed pages, the largest there are, and zeroes `slice` bytes a call, so
  * that the caller can do other things in between. Returns 1 while there is more
  * to do, 0 when it is complete, -ENOMEM (what is there stays until the destroy).
  */
