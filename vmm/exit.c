@@ -9,6 +9,7 @@
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13
+#define MSR_X2APIC_ICR 0x830
 
 #define KVM_ENOSYS 1000 /* Linux include/uapi/linux/kvm_para.h */
 
@@ -42,6 +43,11 @@ static enum exit_action machine_event(struct vm *vm, enum exit_action otherwise)
 	uint32_t code;
 
 	if (otherwise == EXIT_ENDED) {
+		return EXIT_ENDED;
+	}
+	if (platform_init_take(vm->platform)) {
+		/* Its vector has no firmware here: what it wants is a new start. */
+		vm_end(vm, ENDING_REBOOT, "INIT to its only CPU");
 		return EXIT_ENDED;
 	}
 	switch (platform_event_take(vm->platform)) {
@@ -110,12 +116,13 @@ static enum exit_action handle_msr_read(struct vm *vm)
 static enum exit_action handle_msr_write(struct vm *vm)
 {
 	const uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint32_t index = (uint32_t)gpr[GPR_RCX];
 	uint64_t value = gpr[GPR_RDX] << 32 | (uint32_t)gpr[GPR_RAX];
 
-	if (msr_write_policy(vm, (uint32_t)gpr[GPR_RCX], value) != 0) {
+	if (msr_write_policy(vm, index, value) != 0) {
 		return EXIT_INJECT_GP;
 	}
-	return EXIT_ADVANCE;
+	return index == MSR_X2APIC_ICR ? machine_event(vm, EXIT_ADVANCE) : EXIT_ADVANCE;
 }
 
 static enum exit_action handle_io(struct vm *vm, const struct exit *exit)

@@ -164,6 +164,23 @@ static void test_msrs(void **state)
 	assert_int_equal(vm->vcpu->state.rip, ENTRY + 4);
 }
 
+/* INIT to its only CPU would start firmware that it does not have: a new start is it. */
+static void test_init_to_itself(void **state)
+{
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint64_t base;
+
+	(void)state;
+	assert_int_equal(platform_msr_read(vm->platform, 0x1b, &base), 0);
+	assert_int_equal(platform_msr_write(vm->platform, 0x1b, base | BIT(10)), 0);
+	gpr[GPR_RCX] = 0x830;
+	gpr[GPR_RAX] = 0x4500; /* INIT, asserted, to the APIC ID in the high half: 0 */
+	gpr[GPR_RDX] = 0;
+	leave((struct exit){.reason = EXIT_MSR_WRITE, .length = 2});
+	assert_int_equal(vm->state, VM_STOPPED);
+	assert_string_equal(vm->ending, "INIT to its only CPU");
+}
+
 static void move_cr8(enum gpr gpr, bool write)
 {
 	leave((struct exit){
@@ -376,6 +393,7 @@ int main(void)
 		RUNNING_TEST(test_output),
 		RUNNING_TEST(test_input),
 		RUNNING_TEST(test_msrs),
+		RUNNING_TEST(test_init_to_itself),
 		RUNNING_TEST(test_cr8),
 		RUNNING_TEST(test_halt_until_timer),
 		RUNNING_TEST(test_interrupt_window),
