@@ -8,6 +8,7 @@
  */
 #include "vmm/config.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 /* A piece of the text; there is no zero at its end. */
@@ -35,22 +36,14 @@ struct key {
 	/* Puts `value` into `field`; NULL, or what is wrong with the value. */
 	const char *(*set)(const struct key *key, struct slice value, void *field);
 	size_t offset, size; /* of the field */
-	const char *allowed; /* for the message */
-	const char *const *words; /* of set_word, in the order of the enum */
+	const char *allowed; /* for the message; of set_word: the words, in the order of the enum */
+	const char *punctuation; /* of set_string: allowed beside letters and digits */
 	bool repeatable;
+	bool is_needed; /* a guest cannot do without */
 };
 
-/* A sentence that is put together piece by piece; what is too long is cut. */
-struct sentence {
-	size_t length;
-	char text[320];
-};
-
-#define QUOTE_MAX 40 /* characters of the user's text in a message */
-
-static const char *set_name(const struct key *key, struct slice value, void *field);
+static const char *set_string(const struct key *key, struct slice value, void *field);
 static const char *set_text(const struct key *key, struct slice value, void *field);
-static const char *set_file(const struct key *key, struct slice value, void *field);
 static const char *set_module(const struct key *key, struct slice value, void *field);
 static const char *set_memory(const struct key *key, struct slice value, void *field);
 static const char *set_seconds(const struct key *key, struct slice value, void *field);
@@ -59,56 +52,49 @@ static const char *set_start(const struct key *key, struct slice value, void *fi
 
 #define ALLOWED_NAME "up to 31 letters, digits, - and _"
 #define ALLOWED_FILE "a file below \\dyad\\, up to 63 letters, digits, and . - _ + / \\"
+#define ALLOWED_ACTION "stop, restart"
 
-static const char *const cpu_words[] = {"host", "x86-64-v2", "x86-64-v3", NULL};
-static const char *const start_words[] = {"manual", "auto", NULL};
-static const char *const action_words[] = {"stop", "restart", NULL};
+#define NAME_PUNCTUATION "-_"
+/* Both separators: folders below \dyad\ are written either way. */
+#define FILE_PUNCTUATION "-_.+/\\"
 
-_Static_assert(CPU_POLICY_HOST == 0 && CPU_POLICY_X86_64_V3 == 2, "the order of cpu_words");
-_Static_assert(ACTION_STOP == 0 && ACTION_RESTART == 1, "the order of action_words");
+_Static_assert(CPU_POLICY_HOST == 0 && CPU_POLICY_X86_64_V3 == 2, "the order of its words");
+_Static_assert(ACTION_STOP == 0 && ACTION_RESTART == 1, "the order of ALLOWED_ACTION");
 _Static_assert(sizeof(enum config_cpu) == sizeof(unsigned), "set_word writes an unsigned");
 _Static_assert(sizeof(enum config_action) == sizeof(unsigned), "set_word writes an unsigned");
 
-#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define FIELD(type, member) offsetof(type, member), sizeof(((type *)0)->member)
 #define HOST(member) FIELD(struct config, member)
 #define GUEST(member) FIELD(struct config_guest, member)
 
 static const struct key host_keys[] = {
-	{"name", set_name, HOST(host_name), .allowed = ALLOWED_NAME},
+	{"name", set_string, HOST(host_name), ALLOWED_NAME, .punctuation = NAME_PUNCTUATION},
 	{"panic-reboot-s", set_seconds, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds"},
 	{.name = NULL},
 };
 
 static const struct key guest_keys[] = {
-	{"kernel", set_file, GUEST(kernel), .allowed = ALLOWED_FILE},
-	{"initrd", set_file, GUEST(initrd), .allowed = ALLOWED_FILE},
+	{"kernel", set_string, GUEST(kernel), ALLOWED_FILE, FILE_PUNCTUATION, .is_needed = true},
+	{"initrd", set_string, GUEST(initrd), ALLOWED_FILE, .punctuation = FILE_PUNCTUATION},
 	{"cmdline", set_text, GUEST(cmdline), .allowed = "up to 1023 printable characters"},
 	{"module", set_module, 0, 0, "FILE or FILE ARGUMENTS, up to 63 characters, at most 4 times",
 	 .repeatable = true},
 	{"memory", set_memory, GUEST(memory),
-	 .allowed = "a multiple of 2M from 2M to 1024G, for example 256M or 1G"},
-	{"cpu", set_word, GUEST(cpu), "host, x86-64-v2, x86-64-v3", cpu_words},
-	{"start", set_start, GUEST(start), "auto, manual", start_words},
-	{"on-poweroff", set_word, GUEST(on_poweroff), "stop, restart", action_words},
-	{"on-reboot", set_word, GUEST(on_reboot), "stop, restart", action_words},
-	{"on-crash", set_word, GUEST(on_crash), "stop, restart", action_words},
+	 .allowed = "a multiple of 2M from 2M to 1024G, for example 256M or 1G", .is_needed = true},
+	{"cpu", set_word, GUEST(cpu), .allowed = "host, x86-64-v2, x86-64-v3"},
+	{"start", set_start, GUEST(start), .allowed = "auto, manual"},
+	{"on-poweroff", set_word, GUEST(on_poweroff), .allowed = ALLOWED_ACTION},
+	{"on-reboot", set_word, GUEST(on_reboot), .allowed = ALLOWED_ACTION},
+	{"on-crash", set_word, GUEST(on_crash), .allowed = ALLOWED_ACTION},
 	{.name = NULL},
 };
 
 static void parse_line(struct parser *parser, struct slice line);
-static void parse_section(struct parser *parser, struct slice header);
-static void parse_host(struct parser *parser);
-static void parse_guest(struct parser *parser, struct slice name);
-static void parse_key(struct parser *parser, struct slice line);
 static void section_end(struct parser *parser);
-static struct slice slice_line(struct slice *text);
+static struct slice slice_take(struct slice *text, char separator);
 static struct slice slice_trim(struct slice slice);
 static bool slice_equals(struct slice slice, const char *word);
-static void add_text(struct sentence *sentence, const char *text);
-static void add_quoted(struct sentence *sentence, struct slice slice);
-static void add_section(struct sentence *sentence, const struct parser *parser);
-static void add_keys(struct sentence *sentence, const struct key *keys);
-static void mistake(struct parser *parser, unsigned line, const struct sentence *sentence);
+static void mistake(struct parser *parser, unsigned line, const char *format, ...);
 
 unsigned config_parse(const char *text, size_t size, struct config *config,
 		      config_report_fn *report, void *context)
@@ -126,28 +112,60 @@ unsigned config_parse(const char *text, size_t size, struct config *config,
 	}
 	while (rest.length > 0) {
 		parser.line++;
-		parse_line(&parser, slice_trim(slice_line(&rest)));
+		parse_line(&parser, slice_trim(slice_take(&rest, '\n')));
 	}
 	section_end(&parser);
 	return parser.mistake_count;
 }
 
-static void parse_line(struct parser *parser, struct slice line)
+/* ---- Sections ------------------------------------------------------------- */
+
+static void parse_host(struct parser *parser)
 {
-	if (line.length == 0 || line.start[0] == '#' || line.start[0] == ';') {
+	if (parser->host_seen) {
+		mistake(parser, parser->line, "a second section [host]; allowed: one");
 		return;
 	}
-	if (line.start[0] == '[') {
-		section_end(parser);
-		parse_section(parser, line);
-	} else if (parser->section != SECTION_IGNORED) {
-		parse_key(parser, line);
+	parser->host_seen = true;
+	parser->section = SECTION_HOST;
+}
+
+/* A section that gives no guest is reported and passed over with all its keys. */
+static void parse_guest(struct parser *parser, struct slice name)
+{
+	const struct key name_key = {.size = CONFIG_NAME_MAX, .punctuation = NAME_PUNCTUATION};
+	struct config *config = parser->config;
+	struct config_guest *guest;
+
+	for (unsigned i = 0; i < config->guest_count; i++) {
+		if (slice_equals(name, config->guests[i].name)) {
+			mistake(parser, parser->line,
+				"a second guest %q; allowed: one section for each name", name);
+			return;
+		}
 	}
+	if (config->guest_count == CONFIG_GUEST_MAX) {
+		_Static_assert(CONFIG_GUEST_MAX == 16, "the sentence says so");
+		mistake(parser, parser->line, "too many guests; allowed: 16 sections [guest NAME]");
+		return;
+	}
+	guest = &config->guests[config->guest_count];
+	if (set_string(&name_key, name, guest->name) != NULL) {
+		mistake(parser, parser->line, "%q is no name for a guest; allowed: " ALLOWED_NAME,
+			name);
+		return;
+	}
+	config->guest_count++;
+	guest->line = parser->line;
+	guest->valid = true;
+	guest->start = true;
+	guest->on_reboot = ACTION_RESTART;
+	parser->guest = guest;
+	parser->section = SECTION_GUEST;
 }
 
 static void parse_section(struct parser *parser, struct slice header)
 {
-	struct sentence sentence = {0};
 	struct slice inner = {header.start + 1, header.length - 1};
 
 	parser->section = SECTION_IGNORED;
@@ -166,179 +184,93 @@ static void parse_section(struct parser *parser, struct slice header)
 			return;
 		}
 	}
-	add_text(&sentence, "unknown section ");
-	add_quoted(&sentence, header);
-	add_text(&sentence, "; allowed: [host], [guest NAME]");
-	mistake(parser, parser->line, &sentence);
+	mistake(parser, parser->line, "unknown section %q; allowed: [host], [guest NAME]", header);
 }
 
-static void parse_host(struct parser *parser)
+static void section_end(struct parser *parser)
 {
-	struct sentence sentence = {0};
-
-	if (parser->host_seen) {
-		add_text(&sentence, "a second section [host]; allowed: one");
-		mistake(parser, parser->line, &sentence);
+	if (parser->section != SECTION_GUEST) {
 		return;
 	}
-	parser->host_seen = true;
-	parser->section = SECTION_HOST;
-}
-
-/* A section that gives no guest is reported and passed over with all its keys. */
-static void parse_guest(struct parser *parser, struct slice name)
-{
-	struct config *config = parser->config;
-	struct sentence sentence = {0};
-	const struct key name_key = {.size = CONFIG_NAME_MAX};
-	struct config_guest *guest;
-
-	for (unsigned i = 0; i < config->guest_count; i++) {
-		if (slice_equals(name, config->guests[i].name)) {
-			add_text(&sentence, "a second guest ");
-			add_quoted(&sentence, name);
-			add_text(&sentence, "; allowed: one section for each name");
-			mistake(parser, parser->line, &sentence);
-			return;
+	for (const struct key *key = guest_keys; key->name != NULL; key++) {
+		if (key->is_needed && (parser->seen & 1u << (key - guest_keys)) == 0) {
+			mistake(parser, parser->guest->line, "%t has no %s; allowed: %s", key->name,
+				key->allowed);
 		}
 	}
-	if (config->guest_count == CONFIG_GUEST_MAX) {
-		_Static_assert(CONFIG_GUEST_MAX == 16, "the sentence says so");
-		add_text(&sentence, "too many guests; allowed: 16 sections [guest NAME]");
-		mistake(parser, parser->line, &sentence);
-		return;
-	}
-	guest = &config->guests[config->guest_count];
-	if (set_name(&name_key, name, guest->name) != NULL) {
-		add_quoted(&sentence, name);
-		add_text(&sentence, " is no name for a guest; allowed: " ALLOWED_NAME);
-		mistake(parser, parser->line, &sentence);
-		return;
-	}
-	config->guest_count++;
-	guest->line = parser->line;
-	guest->valid = true;
-	guest->start = true;
-	guest->on_reboot = ACTION_RESTART;
-	parser->guest = guest;
-	parser->section = SECTION_GUEST;
 }
 
-static const struct key *key_find(const struct key *keys, struct slice name)
+/* ---- Lines ---------------------------------------------------------------- */
+
+static const struct key *keys_of(const struct parser *parser)
 {
-	for (; keys->name != NULL; keys++) {
-		if (slice_equals(name, keys->name)) {
-			return keys;
-		}
-	}
-	return NULL;
+	return parser->section == SECTION_HOST ? host_keys : guest_keys;
 }
 
-static void parse_key(struct parser *parser, struct slice line)
+static void parse_value(struct parser *parser, const struct key *key, struct slice value)
 {
-	const struct key *keys = parser->section == SECTION_HOST ? host_keys : guest_keys;
+	unsigned bit = 1u << (key - keys_of(parser));
 	char *fields =
 		parser->section == SECTION_HOST ? (char *)parser->config : (char *)parser->guest;
-	const char *equals = memchr(line.start, '=', line.length);
-	struct sentence sentence = {0};
-	struct slice name, value;
-	const struct key *key;
-	const char *wrong;
-	unsigned bit;
+	const char *wrong = "is given a second time";
 
-	if (parser->section == SECTION_NONE) {
-		add_quoted(&sentence, line);
-		add_text(&sentence, " stands before the first section");
-		add_text(&sentence, "; allowed: [host], [guest NAME], lines of comment with #");
-		mistake(parser, parser->line, &sentence);
-		return;
-	}
-	if (equals == NULL) {
-		add_quoted(&sentence, line);
-		add_text(&sentence, " is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT");
-		mistake(parser, parser->line, &sentence);
-		return;
-	}
-	name = slice_trim((struct slice){line.start, (size_t)(equals - line.start)});
-	value = slice_trim(
-		(struct slice){equals + 1, line.length - 1 - (size_t)(equals - line.start)});
-	key = key_find(keys, name);
-	if (key == NULL) {
-		add_text(&sentence, "unknown key ");
-		add_quoted(&sentence, name);
-		add_text(&sentence, " in ");
-		add_section(&sentence, parser);
-		add_text(&sentence, "; allowed: ");
-		add_keys(&sentence, keys);
-		mistake(parser, parser->line, &sentence);
-		return;
-	}
-	bit = 1u << (key - keys);
-	if ((parser->seen & bit) != 0 && !key->repeatable) {
-		wrong = "is given a second time";
-	} else {
+	if ((parser->seen & bit) == 0 || key->repeatable) {
 		wrong = key->set(key, value, fields + key->offset);
 	}
 	parser->seen |= bit;
 	if (wrong != NULL) {
-		add_text(&sentence, key->name);
-		add_text(&sentence, " = ");
-		add_quoted(&sentence, value);
-		add_text(&sentence, " in ");
-		add_section(&sentence, parser);
-		add_text(&sentence, " ");
-		add_text(&sentence, wrong);
-		add_text(&sentence, "; allowed: ");
-		add_text(&sentence, key->allowed);
-		mistake(parser, parser->line, &sentence);
+		mistake(parser, parser->line, "%s = %q in %t %s; allowed: %s", key->name, value,
+			wrong, key->allowed);
 	}
 }
 
-/* What a guest cannot do without. */
-static void section_end(struct parser *parser)
+static void parse_key(struct parser *parser, struct slice line)
 {
-	static const char *const needed[] = {"kernel", "memory"};
+	const char *equals = memchr(line.start, '=', line.length);
+	struct slice name = line, value;
 
-	if (parser->section != SECTION_GUEST) {
+	if (parser->section == SECTION_NONE) {
+		mistake(parser, parser->line,
+			"%q stands before the first section; allowed: [host], [guest NAME], "
+			"lines of comment with #",
+			line);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		struct slice name = {needed[i], strlen(needed[i])};
-		const struct key *key = key_find(guest_keys, name);
-		struct sentence sentence = {0};
-
-		if ((parser->seen & 1u << (key - guest_keys)) == 0) {
-			add_section(&sentence, parser);
-			add_text(&sentence, " has no ");
-			add_text(&sentence, key->name);
-			add_text(&sentence, "; allowed: ");
-			add_text(&sentence, key->allowed);
-			mistake(parser, parser->guest->line, &sentence);
+	if (equals == NULL) {
+		mistake(parser, parser->line,
+			"%q is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT", line);
+		return;
+	}
+	name.length = (size_t)(equals - line.start);
+	name = slice_trim(name);
+	value.start = equals + 1;
+	value.length = (size_t)(line.start + line.length - value.start);
+	for (const struct key *key = keys_of(parser); key->name != NULL; key++) {
+		if (slice_equals(name, key->name)) {
+			parse_value(parser, key, slice_trim(value));
+			return;
 		}
+	}
+	mistake(parser, parser->line, "unknown key %q in %t; allowed: %k", name);
+}
+
+static void parse_line(struct parser *parser, struct slice line)
+{
+	if (line.length == 0 || line.start[0] == '#' || line.start[0] == ';') {
+		return;
+	}
+	if (line.start[0] == '[') {
+		section_end(parser);
+		parse_section(parser, line);
+	} else if (parser->section != SECTION_IGNORED) {
+		parse_key(parser, line);
 	}
 }
 
 /* ---- Values ------------------------------------------------------------- */
 
-static bool is_name_character(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '_';
-}
-
-/* '.' and both separators besides: folders below \dyad\ are written either way. */
-static bool is_file_character(char c)
-{
-	return is_name_character(c) || c == '.' || c == '+' || c == '/' || c == '\\';
-}
-
-static bool is_text_character(char c)
-{
-	return (c >= ' ' && c <= '~') || c == '\t';
-}
-
-static const char *set_string(const struct key *key, struct slice value, void *field,
-			      bool (*is_allowed)(char c), const char *wrong)
+/* Text is what can be printed; set_string allows less. */
+static const char *set_text(const struct key *key, struct slice value, void *field)
 {
 	char *string = field;
 
@@ -346,51 +278,46 @@ static const char *set_string(const struct key *key, struct slice value, void *f
 		return "is too long";
 	}
 	for (size_t i = 0; i < value.length; i++) {
-		if (!is_allowed(value.start[i])) {
-			return wrong;
+		char c = value.start[i] == '\t' ? ' ' : value.start[i];
+
+		if (c < ' ' || c > '~') {
+			string[0] = '\0';
+			return "has other characters";
 		}
-	}
-	for (size_t i = 0; i < value.length; i++) {
-		string[i] = value.start[i] == '\t' ? ' ' : value.start[i];
+		string[i] = c;
 	}
 	string[value.length] = '\0';
 	return NULL;
 }
 
-static const char *set_name(const struct key *key, struct slice value, void *field)
+/* A name, or a file below \dyad\. */
+static const char *set_string(const struct key *key, struct slice value, void *field)
 {
 	if (value.length == 0) {
 		return "is empty";
 	}
-	return set_string(key, value, field, is_name_character, "has other characters");
-}
+	for (size_t i = 0; i < value.length; i++) {
+		char c = value.start[i];
 
-static const char *set_text(const struct key *key, struct slice value, void *field)
-{
-	return set_string(key, value, field, is_text_character, "has other characters");
-}
-
-static const char *set_file(const struct key *key, struct slice value, void *field)
-{
-	if (value.length == 0) {
-		return "is empty";
-	}
-	for (size_t i = 0; i + 1 < value.length; i++) {
-		if (value.start[i] == '.' && value.start[i + 1] == '.') {
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) &&
+		    memchr(key->punctuation, c, strlen(key->punctuation)) == NULL) {
+			return "has other characters";
+		}
+		if (c == '.' && i + 1 < value.length && value.start[i + 1] == '.') {
 			return "leaves \\dyad\\";
 		}
 	}
-	return set_string(key, value, field, is_file_character, "has other characters");
+	return set_text(key, value, field);
 }
 
 /* The file is checked as such, the arguments behind it as text. */
 static const char *set_module(const struct key *key, struct slice value, void *field)
 {
-	const struct key module_key = {.size = sizeof(((struct config_guest *)0)->modules[0])};
+	const struct key module_key = {.size = CONFIG_FILE_MAX, .punctuation = FILE_PUNCTUATION};
 	struct config_guest *guest = field;
-	struct slice file = value;
-	char *module;
+	struct slice file = {value.start, 0};
 	const char *wrong;
+	char *module;
 
 	_Static_assert(CONFIG_MODULE_MAX == 4 && CONFIG_FILE_MAX == 64, "key->allowed says so");
 	(void)key;
@@ -398,12 +325,11 @@ static const char *set_module(const struct key *key, struct slice value, void *f
 		return "is one too many";
 	}
 	module = guest->modules[guest->module_count];
-	for (file.length = 0; file.length < value.length; file.length++) {
-		if (value.start[file.length] == ' ' || value.start[file.length] == '\t') {
-			break;
-		}
+	while (file.length < value.length && value.start[file.length] != ' ' &&
+	       value.start[file.length] != '\t') {
+		file.length++;
 	}
-	wrong = set_file(&module_key, file, module);
+	wrong = set_string(&module_key, file, module);
 	if (wrong == NULL) {
 		wrong = set_text(&module_key, value, module);
 	}
@@ -418,41 +344,32 @@ static const char *set_module(const struct key *key, struct slice value, void *f
 /* Decimal digits at the head of *value, which is moved behind them. */
 static bool take_number(struct slice *value, uint64_t max, uint64_t *number)
 {
-	size_t length = 0;
+	const char *start = value->start;
 
 	*number = 0;
-	for (; length < value->length; length++) {
-		char c = value->start[length];
-
-		if (c < '0' || c > '9') {
-			break;
-		}
-		*number = *number * 10 + (uint64_t)(c - '0');
+	while (value->length > 0 && value->start[0] >= '0' && value->start[0] <= '9') {
+		*number = *number * 10 + (uint64_t)(value->start[0] - '0');
 		if (*number > max) {
 			return false;
 		}
+		value->start++;
+		value->length--;
 	}
-	value->start += length;
-	value->length -= length;
-	return length > 0;
+	return value->start != start;
 }
 
 static const char *set_memory(const struct key *key, struct slice value, void *field)
 {
-	uint64_t number, unit;
+	uint64_t number;
 
 	(void)key;
 	if (!take_number(&value, MIB, &number)) {
 		return "is no size";
 	}
-	if (slice_equals(value, "M")) {
-		unit = MIB;
-	} else if (slice_equals(value, "G")) {
-		unit = GIB;
-	} else {
+	if (!slice_equals(value, "M") && !slice_equals(value, "G")) {
 		return "is no size with M or G";
 	}
-	number *= unit;
+	number *= value.start[0] == 'M' ? MIB : GIB;
 	if (number < 2 * MIB || number > 1024 * GIB) {
 		return "is out of range";
 	}
@@ -476,54 +393,48 @@ static const char *set_seconds(const struct key *key, struct slice value, void *
 	return NULL;
 }
 
-static int word_find(const char *const *words, struct slice value)
-{
-	for (int i = 0; words[i] != NULL; i++) {
-		if (slice_equals(value, words[i])) {
-			return i;
-		}
-	}
-	return -1;
-}
-
+/* The place of a word among those that are allowed. */
 static const char *set_word(const struct key *key, struct slice value, void *field)
 {
-	int word = word_find(key->words, value);
+	struct slice rest = {key->allowed, strlen(key->allowed)};
 
-	if (word < 0) {
-		return "is unknown";
+	for (unsigned i = 0; rest.length > 0; i++) {
+		struct slice word = slice_trim(slice_take(&rest, ','));
+
+		if (value.length == word.length &&
+		    memcmp(value.start, word.start, word.length) == 0) {
+			memcpy(field, &i, sizeof(i));
+			return NULL;
+		}
 	}
-	memcpy(field, &word, sizeof(word));
-	return NULL;
+	return "is unknown";
 }
 
 static const char *set_start(const struct key *key, struct slice value, void *field)
 {
-	int word = word_find(key->words, value);
 	bool *start = field;
+	unsigned word = 0;
+	const char *wrong = set_word(key, value, &word);
 
-	if (word < 0) {
-		return "is unknown";
-	}
-	*start = word == 1;
-	return NULL;
+	*start = word == 0;
+	return wrong;
 }
 
 /* ---- Slices and sentences ------------------------------------------------ */
 
-/* Takes the first line off *text, without its line feed. */
-static struct slice slice_line(struct slice *text)
+/* Takes what is before the separator, or all, off *text; the separator goes. */
+static struct slice slice_take(struct slice *text, char separator)
 {
-	const char *end = memchr(text->start, '\n', text->length);
-	struct slice line = *text;
+	const char *end = memchr(text->start, separator, text->length);
+	struct slice taken = *text;
 
 	if (end == NULL) {
-		*text = (struct slice){text->start + text->length, 0};
-		return line;
+		text->length = 0;
+		return taken;
 	}
-	line.length = (size_t)(end - text->start);
-	*text = (struct slice){end + 1, text->length - line.length - 1};
-	return line;
+	taken.length = (size_t)(end - text->start);
+	*text = (struct slice){end + 1, text->length - taken.length - 1};
+	return taken;
 }
 
 static bool is_blank(char c)
@@ -548,12 +459,17 @@ static bool slice_equals(struct slice slice, const char *word)
 	return slice.length == strlen(word) && memcmp(slice.start, word, slice.length) == 0;
 }
 
+/* A sentence that is put together piece by piece; what is too long is cut. */
+struct sentence {
+	size_t length;
+	char text[320];
+};
+
+#define QUOTE_MAX 40 /* characters of the user's text in a message */
+
 static void add_slice(struct sentence *sentence, struct slice slice)
 {
-	for (size_t i = 0; i < slice.length; i++) {
-		if (sentence->length + 1 == sizeof(sentence->text)) {
-			return;
-		}
+	for (size_t i = 0; i < slice.length && sentence->length + 1 < sizeof(sentence->text); i++) {
 		/* Foreign bytes must not reach a terminal. */
 		sentence->text[sentence->length++] =
 			slice.start[i] >= ' ' && slice.start[i] <= '~' ? slice.start[i] : '?';
@@ -572,14 +488,10 @@ static void add_quoted(struct sentence *sentence, struct slice slice)
 	add_text(sentence, slice.length > QUOTE_MAX ? "...\"" : "\"");
 }
 
-static void add_section(struct sentence *sentence, const struct parser *parser)
+static void add_title(struct sentence *sentence, const struct parser *parser)
 {
-	if (parser->section == SECTION_HOST) {
-		add_text(sentence, "[host]");
-		return;
-	}
-	add_text(sentence, "[guest ");
-	add_text(sentence, parser->guest->name);
+	add_text(sentence, parser->section == SECTION_HOST ? "[host" : "[guest ");
+	add_text(sentence, parser->section == SECTION_HOST ? "" : parser->guest->name);
 	add_text(sentence, "]");
 }
 
@@ -591,10 +503,36 @@ static void add_keys(struct sentence *sentence, const struct key *keys)
 	}
 }
 
-static void mistake(struct parser *parser, unsigned line, const struct sentence *sentence)
+/* %s: a string; %q: a slice in quotes; %t: the section's title; %k: its keys. */
+static void mistake(struct parser *parser, unsigned line, const char *format, ...)
 {
+	struct sentence sentence = {0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	for (const char *at = format; *at != '\0'; at++) {
+		if (*at != '%') {
+			add_slice(&sentence, (struct slice){at, 1});
+			continue;
+		}
+		switch (*++at) {
+		case 's':
+			add_text(&sentence, va_arg(arguments, const char *));
+			break;
+		case 'q':
+			add_quoted(&sentence, va_arg(arguments, struct slice));
+			break;
+		case 't':
+			add_title(&sentence, parser);
+			break;
+		default: /* k */
+			add_keys(&sentence, keys_of(parser));
+			break;
+		}
+	}
+	va_end(arguments);
 	/* The struct was zeroed, and its last byte is never written. */
-	parser->report(parser->context, line, sentence->text);
+	parser->report(parser->context, line, sentence.text);
 	parser->mistake_count++;
 	if (parser->section == SECTION_GUEST) {
 		parser->guest->valid = false;
