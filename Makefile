@@ -41,7 +41,7 @@ hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S)) \
 efi_sources := $(sort $(wildcard boot/efi_*.c) vmm/config.c boot/efi_image.S)
 
 # What is pure in arch is tested natively too, beside the fake of the rest.
-pure_arch := arch/x86_64/ept.c arch/x86_64/acpi.c arch/x86_64/guest_state.c
+pure_arch := arch/x86_64/ept.c arch/x86_64/acpi.c arch/x86_64/gate.c arch/x86_64/guest_state.c
 native_layers := base vmm vmm/* console tests/fake_arch
 native_sources := $(sort $(wildcard $(native_layers:%=%/*.c) $(pure_arch)))
 unit_sources := $(wildcard tests/unit/test_*.c)
