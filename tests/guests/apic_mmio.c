@@ -115,7 +115,10 @@ static void self_ipis(void)
 static void local_vectors(void)
 {
 	static const enum apic_register entries[] = {
-		APIC_LVT_TIMER, APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR,
+		APIC_LVT_TIMER,
+		APIC_LVT_LINT0,
+		APIC_LVT_LINT1,
+		APIC_LVT_ERROR,
 	};
 
 	apic_enable();
@@ -172,17 +175,20 @@ static void write_protected(void)
 	expect_equal(fault.cr2, WINDOW + 3 * PAGE_SIZE + APIC_TPR);
 }
 
-TESTS({"every form on 00000000", forms_zero},
-      {"every form on 80000001", forms_sign},
-      {"every form on ffffffff", forms_ones},
-      {"every form on 12ab9cd0", forms_mixed},
-      {"ID and version", identity},
-      {"TPR", task_priority},
-      {"LDR and DFR", destinations},
-      {"ICR, high half", command_high},
-      {"IPIs to itself by each way", self_ipis},
-      {"LVT entries hold", local_vectors},
-      {"offsets without a register", reserved_offsets},
-      {"accesses that the manual forbids do no harm", odd_accesses},
-      {"through another mapping", out_of_the_way},
-      {"through a read-only mapping", write_protected});
+const struct test tests[] = {
+	{"every form on 00000000", forms_zero},
+	{"every form on 80000001", forms_sign},
+	{"every form on ffffffff", forms_ones},
+	{"every form on 12ab9cd0", forms_mixed},
+	{"ID and version", identity},
+	{"TPR", task_priority},
+	{"LDR and DFR", destinations},
+	{"ICR, high half", command_high},
+	{"IPIs to itself by each way", self_ipis},
+	{"LVT entries hold", local_vectors},
+	{"offsets without a register", reserved_offsets},
+	{"accesses that the manual forbids do no harm", odd_accesses},
+	{"through another mapping", out_of_the_way},
+	{"through a read-only mapping", write_protected},
+	{NULL, NULL},
+};

@@ -1,157 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What leaving the guest and coming back costs: ticks of the TSC for one
- * instruction, the loop around it subtracted. In Bochs a tick is an instruction
- * executed by guest or host, so the figures repeat exactly.
+ * What leaving the guest and coming back costs: ticks of the TSC for a piece of
+ * code, less those of the same loop without it. In Bochs a tick is an instruction
+ * executed by guest or host, as the first line proves, so figures repeat exactly.
  */
 #include "tests/guests/lib/lib.h"
 
 #define BATCH 16
 #define BATCHES 64
-#define TICK 0x51
+#define VECTOR 0x51
+#define SLEEP_TICKS 50000
+#define HOLE 0x50000000
 
-static void nothing(void)
+/* Of many batches the one that nothing came in between of: the shortest. */
+#define TICKS(code, ...)                                                \
+	({                                                              \
+		uint64_t least_ = UINT64_MAX;                           \
+		for (unsigned batch_ = 0; batch_ < BATCHES; batch_++) { \
+			uint64_t start_ = rdtsc(), ticks_;              \
+			for (unsigned i_ = 0; i_ < BATCH; i_++) {       \
+				__asm__ volatile(code __VA_ARGS__);     \
+			}                                               \
+			ticks_ = rdtsc() - start_;                      \
+			least_ = MIN(least_, ticks_);                   \
+		}                                                       \
+		least_;                                                 \
+	})
+
+/* The code and the empty loop have the same operands; to the nearest tick. */
+#define COST(code, ...) ((TICKS(code, __VA_ARGS__) - TICKS("", __VA_ARGS__) + BATCH / 2) / BATCH)
+
+#define CLOBBERED "rax", "rbx", "rcx", "rdx", "memory"
+
+static void report(const char *name, uint64_t cost)
 {
-	__asm__ volatile("" : : : "memory");
+	print("\nbench exit.%s %lu insn\n", name, cost);
 }
 
-static void thousand_nops(void)
+static void unit(void)
 {
-	__asm__ volatile(".fill 1000, 1, 0x90");
+	print("bench ticks_of_1000_nops %lu\n", COST(".rept 1000; nop; .endr", : : : "memory"));
 }
 
-static void exit_cpuid(void)
-{
-	uint32_t leaf = 0, subleaf = 0;
-
-	__asm__ volatile("cpuid" : "+a"(leaf), "+c"(subleaf) : : "rbx", "rdx", "memory");
-}
-
-static void exit_pio_uart(void)
-{
-	outb(0x3f8, '.');
-}
-
-static void exit_pio_scratch(void)
-{
-	outb(0x3ff, 0);
-}
-
-static void exit_pio_unclaimed(void)
-{
-	inb(0x1234);
-}
-
-static void exit_msr_apic_read(void)
-{
-	rdmsr(0x803);
-}
-
-static void exit_msr_eoi(void)
-{
-	wrmsr(0x80b, 0);
-}
-
-static void exit_msr_deadline(void)
-{
-	wrmsr(MSR_TSC_DEADLINE, 0);
-}
-
-static void exit_mmio_apic(void)
-{
-	(void)*(volatile uint32_t *)(uintptr_t)(APIC_PAGE + APIC_VERSION);
-}
-
-static void exit_mmio_hole(void)
-{
-	(void)*(volatile uint32_t *)(uintptr_t)0x50000000;
-}
-
-static void exit_self_ipi(void)
-{
-	wrmsr(0x83f, TICK);
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-}
-
-/* A sleep of 50,000 ticks; what is above that is overhead. */
-static void exit_halt(void)
-{
-	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 50000);
-	sleep_once();
-}
-
-/*
- * The least of many batches, so that what came in between does not count. One
- * code for all functions, or the loop would not be the same for each.
- */
-static __attribute__((noipa)) uint64_t measure(void (*function)(void))
-{
-	uint64_t least = UINT64_MAX;
-
-	for (unsigned batch = 0; batch < BATCHES; batch++) {
-		uint64_t start = rdtsc(), ticks;
-
-		for (unsigned i = 0; i < BATCH; i++) {
-			function();
-		}
-		ticks = rdtsc() - start;
-		least = MIN(least, ticks);
-	}
-	return least;
-}
-
-/* That a tick is an instruction: 1000 where it is true. */
-static void ticks_of_nops(void)
-{
-	uint64_t empty = measure(nothing), full = measure(thousand_nops);
-
-	print("\nbench ticks_of_1000_nops %lu\n", (full - empty) / BATCH);
-}
-
-static void report(const char *name, void (*function)(void), uint64_t less)
-{
-	uint64_t empty = measure(nothing), full = measure(function);
-
-	print("\nbench exit.%s %lu insn\n", name, (full - empty) / BATCH - less);
-}
-
-static void x2apic(bool on)
+static void apic_mode(bool x2apic)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE) & ~APIC_BASE_X2;
 
-	if (on) {
+	if (x2apic) {
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
-	} else {
+	} else if (rdmsr(MSR_APIC_BASE) & APIC_BASE_X2) {
 		wrmsr(MSR_APIC_BASE, base & ~APIC_BASE_ENABLE);
 		wrmsr(MSR_APIC_BASE, base);
 	}
 	apic_enable();
 }
 
-static void in_xapic_mode(void)
+static void ports(void)
 {
-	report("cpuid", exit_cpuid, 0);
-	report("pio.uart", exit_pio_uart, 0);
-	report("pio.scratch", exit_pio_scratch, 0);
-	report("pio.unclaimed", exit_pio_unclaimed, 0);
-	report("mmio.hole", exit_mmio_hole, 0);
-	need(machine_is_strict(), "no x2APIC in QEMU's TCG");
-	report("mmio.apic", exit_mmio_apic, 0);
+	uint16_t port = 0x3f8;
+
+	report("cpuid", COST("xor %%eax, %%eax; cpuid", : : : CLOBBERED) - 1);
+	report("pio.uart", COST("outb %%al, %%dx", : : "a"('.'), "d"(port)));
+	port = 0x3ff;
+	report("pio.scratch", COST("outb %%al, %%dx", : : "a"(0), "d"(port)));
+	port = 0x1234;
+	report("pio.unclaimed", COST("inb %%dx, %%al", : : "d"(port) : "rax"));
 }
 
-static void in_x2apic_mode(void)
+static void memory(void)
 {
-	need(machine_is_strict(), "no x2APIC in QEMU's TCG");
-	x2apic(true);
-	on_vector(TICK, count_apic_event);
-	apic_write(APIC_LVT_TIMER, APIC_LVT_DEADLINE | TICK);
-	report("msr.apic_read", exit_msr_apic_read, 0);
-	report("msr.eoi", exit_msr_eoi, 0);
-	report("msr.deadline", exit_msr_deadline, 0);
-	report("ipi.self", exit_self_ipi, 0);
-	report("halt", exit_halt, 50000);
-	x2apic(false);
+	apic_mode(false);
+	report("mmio.hole", COST("movl (%0), %%eax", : : "r"((uint64_t)HOLE) : "rax"));
+	report("mmio.apic_read", COST("movl 0x30(%0), %%eax",
+				      :
+				      : "r"((uint64_t)APIC_PAGE)
+				      : "rax"));
+	report("mmio.eoi", COST("movl $0, 0xb0(%0)", : : "r"((uint64_t)APIC_PAGE) : "memory"));
 }
 
-TESTS({"the unit", ticks_of_nops}, {"in xAPIC mode", in_xapic_mode},
-      {"in x2APIC mode", in_x2apic_mode});
+static void registers(void)
+{
+	need(machine_is_strict(), "no x2APIC in QEMU's TCG");
+	apic_mode(true);
+	report("msr.apic_read", COST("rdmsr", : : "c"(0x803) : "rax", "rdx"));
+	report("msr.eoi", COST("wrmsr", : : "c"(0x80b), "a"(0), "d"(0)));
+	report("msr.deadline", COST("wrmsr", : : "c"(MSR_TSC_DEADLINE), "a"(0), "d"(0)));
+	apic_mode(false);
+}
+
+static void end_of_interrupt(struct frame *frame)
+{
+	(void)frame;
+	wrmsr(0x80b, 0);
+}
+
+/* A self-IPI, its delivery, its handler with EOI, and the way back. */
+static void interrupts(void)
+{
+	need(machine_is_strict(), "no x2APIC in QEMU's TCG");
+	apic_mode(true);
+	on_vector(VECTOR, end_of_interrupt);
+	report("ipi.self", COST("wrmsr; sti; nop; cli",
+				:
+				: "c"(0x83f), "a"(VECTOR), "d"(0)
+				: "memory"));
+	apic_write(APIC_LVT_TIMER, APIC_LVT_DEADLINE | VECTOR);
+	/* Beyond the time asked for: arming, sleeping, waking, handler and EOI. */
+	report("halt", COST("rdtsc; add %0, %%eax; adc $0, %%edx; mov %1, %%ecx; wrmsr\n"
+			    "sti; hlt; cli",
+			    :
+			    : "i"(SLEEP_TICKS), "i"(MSR_TSC_DEADLINE)
+			    : CLOBBERED) -
+			       SLEEP_TICKS);
+	apic_mode(false);
+}
+
+const struct test tests[] = {
+	{"a tick is an instruction", unit},
+	{"CPUID and ports", ports},
+	{"device memory", memory},
+	{"x2APIC's MSRs", registers},
+	{"interrupts and sleep", interrupts},
+	{NULL, NULL},
+};

@@ -41,7 +41,7 @@ static void hypervisor(void)
 	need(machine_is_strict(), "another hypervisor's signature");
 	expect_equal(leaf.ebx, 0x4b4d564b); /* "KVMK" */
 	expect_equal(leaf.ecx, 0x564b4d56); /* "VMKV" */
-	expect_equal(leaf.edx, 0x4d);       /* "M" */
+	expect_equal(leaf.edx, 0x4d); /* "M" */
 	expect(leaf.eax >= HYPERVISOR_BASE + 1);
 	expect(cpuid(HYPERVISOR_BASE + 1, 0).eax & BIT(3)); /* pvclock's new MSRs */
 }
@@ -119,20 +119,22 @@ static void deterministic(void)
 
 static void upper_halves(void)
 {
-	uint64_t rax = UINT64_MAX << 32, rbx = UINT64_MAX, rcx = UINT64_MAX << 32,
-		 rdx = UINT64_MAX;
+	uint64_t rax = UINT64_MAX << 32, rbx = UINT64_MAX, rcx = UINT64_MAX << 32, rdx = UINT64_MAX;
 
 	__asm__ volatile("cpuid" : "+a"(rax), "+b"(rbx), "+c"(rcx), "+d"(rdx));
 	expect_equal((rax | rbx | rcx | rdx) >> 32, 0);
 }
 
-TESTS({"leaf 0 names a vendor", vendor},
-      {"the hypervisor's leaves say KVM", hypervisor},
-      {"no virtualisation inside", no_virtualisation},
-      {"APIC, XSAVE, long mode, x2APIC, TSC deadline", required},
-      {"OSXSAVE follows CR4", osxsave},
-      {"the APIC's ID is that of its page", apic_bit_follows_msr},
-      {"XSAVE sizes follow XCR0", xsave_sizes},
-      {"leaves beyond the last", beyond_the_end},
-      {"the same answer twice", deterministic},
-      {"upper halves of the registers are cleared", upper_halves});
+const struct test tests[] = {
+	{"leaf 0 names a vendor", vendor},
+	{"the hypervisor's leaves say KVM", hypervisor},
+	{"no virtualisation inside", no_virtualisation},
+	{"APIC, XSAVE, long mode, x2APIC, TSC deadline", required},
+	{"OSXSAVE follows CR4", osxsave},
+	{"the APIC's ID is that of its page", apic_bit_follows_msr},
+	{"XSAVE sizes follow XCR0", xsave_sizes},
+	{"leaves beyond the last", beyond_the_end},
+	{"the same answer twice", deterministic},
+	{"upper halves of the registers are cleared", upper_halves},
+	{NULL, NULL},
+};

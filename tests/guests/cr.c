@@ -114,7 +114,7 @@ static void cr4_follows_cpuid(void)
 		uint64_t bit;
 		unsigned leaf, reg, feature;
 	} rules[] = {
-		{CR4_FSGSBASE, 7, 1, 0}, {CR4_SMEP, 7, 1, 7}, {CR4_SMAP, 7, 1, 20},
+		{CR4_FSGSBASE, 7, 1, 0}, {CR4_SMEP, 7, 1, 7},	{CR4_SMAP, 7, 1, 20},
 		{CR4_UMIP, 7, 2, 2},	 {CR4_PCIDE, 1, 2, 17}, {BIT(22), 7, 2, 3},
 		{BIT(23), 7, 2, 7},	 {BIT(24), 7, 2, 31},
 	};
@@ -271,20 +271,23 @@ static void absent_registers(void)
 	expect_equal(TRY(".byte 0x0f, 0x22, 0xf8", : : : "eax"), UD); /* %rax, %cr7 */
 }
 
-TESTS({"CR0 holds", cr0_round_trip},
-      {"CD and NW", cr0_caches},
-      {"CR0's refusals", cr0_refused},
-      {"LMSW, SMSW, CLTS", lmsw_clts},
-      {"CR4 holds", cr4_round_trip},
-      {"CR4's refusals", cr4_refused},
-      {"CR4's bits need their features", cr4_follows_cpuid},
-      {"SMEP", smep},
-      {"SMAP", smap},
-      {"TSD", time_stamp_disable},
-      {"UMIP", umip},
-      {"CR3", cr3_bits},
-      {"PCIDs", pcid},
-      {"global pages", global_pages},
-      {"CR8 holds", cr8_holds},
-      {"CR2 holds over exits", cr2_holds},
-      {"CR1, CR5, CR7 are not there", absent_registers});
+const struct test tests[] = {
+	{"CR0 holds", cr0_round_trip},
+	{"CD and NW", cr0_caches},
+	{"CR0's refusals", cr0_refused},
+	{"LMSW, SMSW, CLTS", lmsw_clts},
+	{"CR4 holds", cr4_round_trip},
+	{"CR4's refusals", cr4_refused},
+	{"CR4's bits need their features", cr4_follows_cpuid},
+	{"SMEP", smep},
+	{"SMAP", smap},
+	{"TSD", time_stamp_disable},
+	{"UMIP", umip},
+	{"CR3", cr3_bits},
+	{"PCIDs", pcid},
+	{"global pages", global_pages},
+	{"CR8 holds", cr8_holds},
+	{"CR2 holds over exits", cr2_holds},
+	{"CR1, CR5, CR7 are not there", absent_registers},
+	{NULL, NULL},
+};

@@ -131,14 +131,17 @@ static void accessed_bits(void)
 	expect_equal(window_entry(0) & (PTE_A | PTE_D), PTE_A | PTE_D);
 }
 
-TESTS({"a hole reads as ones", reads_ones},
-      {"writes to it are lost", writes_lost},
-      {"every form of 32 bits", forms_word},
-      {"every form of other widths", forms_width},
-      {"from RAM into the hole", from_ram_to_hole},
-      {"from the hole into RAM", from_hole_to_ram},
-      {"at the end of RAM", end_of_ram},
-      {"a copy over the end of RAM", copy_over_the_end},
-      {"addresses with one high bit", high_addresses},
-      {"address bits that the CPU does not have", beyond_the_width},
-      {"accessed and dirty bits are set all the same", accessed_bits});
+const struct test tests[] = {
+	{"a hole reads as ones", reads_ones},
+	{"writes to it are lost", writes_lost},
+	{"every form of 32 bits", forms_word},
+	{"every form of other widths", forms_width},
+	{"from RAM into the hole", from_ram_to_hole},
+	{"from the hole into RAM", from_hole_to_ram},
+	{"at the end of RAM", end_of_ram},
+	{"a copy over the end of RAM", copy_over_the_end},
+	{"addresses with one high bit", high_addresses},
+	{"address bits that the CPU does not have", beyond_the_width},
+	{"accessed and dirty bits are set all the same", accessed_bits},
+	{NULL, NULL},
+};

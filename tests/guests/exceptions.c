@@ -67,13 +67,13 @@ static void debug_trap(struct frame *frame)
 }
 
 /* Sets TF around `code`; the trap comes after its first instruction. */
-#define SINGLE_STEP(code, ...)                                             \
-	({                                                                 \
-		uint64_t after_;                                           \
+#define SINGLE_STEP(code, ...)                                                 \
+	({                                                                     \
+		uint64_t after_;                                               \
 		__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq\n\t" code \
-				 "\n\tnop\n\tlea 1b(%%rip), %0"            \
-				 : "=r"(after_) __VA_ARGS__);              \
-		after_;                                                    \
+				 "\n\tnop\n\tlea 1b(%%rip), %0"                \
+				 : "=r"(after_)__VA_ARGS__);                   \
+		after_;                                                        \
 	})
 
 static void single_step(void)
@@ -91,8 +91,7 @@ static void single_step_over_exit(void)
 {
 	on_vector(DB, debug_trap);
 
-	uint64_t after = SINGLE_STEP("cpuid; 1:",
-				     : "a"(0), "c"(0) : "rbx", "rdx", "memory");
+	uint64_t after = SINGLE_STEP("cpuid; 1:", : "a"(0), "c"(0) : "rbx", "rdx", "memory");
 
 	expect_equal(event_count[DB], 1);
 	expect_equal(trap_rip, after);
@@ -107,8 +106,7 @@ static void single_step_over_mov_ss(void)
 	on_vector(DB, debug_trap);
 
 	/* The trap after MOV SS is lost; the one after its shadow comes. */
-	uint64_t after = SINGLE_STEP("mov %%eax, %%ss; nop; 1:",
-				     : "a"(SEL_DATA) : "memory");
+	uint64_t after = SINGLE_STEP("mov %%eax, %%ss; nop; 1:", : "a"(SEL_DATA) : "memory");
 
 	expect_equal(event_count[DB], 1);
 	expect_equal(trap_rip, after);
@@ -122,8 +120,7 @@ static void hardware_breakpoints(void)
 	on_vector(DB, debug_trap);
 	__asm__ volatile("mov %0, %%dr0" : : "r"(&watched));
 	write_dr7(0x400 | 0x000d0001); /* DR0: four bytes, writes */
-	__asm__ volatile("movl $1, %1; 1: nop; lea 1b(%%rip), %0"
-			 : "=r"(after), "=m"(watched));
+	__asm__ volatile("movl $1, %1; 1: nop; lea 1b(%%rip), %0" : "=r"(after), "=m"(watched));
 	write_dr7(0x400);
 	expect_equal(event_count[DB], 1);
 	expect_equal(trap_rip, after);
@@ -135,8 +132,9 @@ static void debug_registers_hold(void)
 	uint64_t seen[4];
 
 	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3"
-			 : : "r"(UINT64_C(0x1111)), "r"(UINT64_C(0x2222)),
-			     "r"(UINT64_C(0x3333)), "r"(UINT64_C(0x4444)));
+			 :
+			 : "r"(UINT64_C(0x1111)), "r"(UINT64_C(0x2222)), "r"(UINT64_C(0x3333)),
+			   "r"(UINT64_C(0x4444)));
 	cpuid(0, 0);
 	inb(0x3ff);
 	__asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
@@ -155,7 +153,7 @@ static void device_not_available(void)
 {
 	write_cr0(read_cr0() | CR0_TS);
 	expect_equal(TRY("fninit", ), NM);
-	expect_equal(TRY("movaps %%xmm0, %%xmm0", : ), NM);
+	expect_equal(TRY("movaps %%xmm0, %%xmm0", :), NM);
 	__asm__ volatile("clts");
 	expect_equal(TRY("fninit", ), NO_FAULT);
 }
@@ -165,7 +163,9 @@ static void x87_error(void)
 	uint16_t unmask_zero_divide = 0x037b;
 
 	expect_equal(TRY("fninit; fldcw %0; fld1; fldz; fdivrp; fwait",
-			 : : "m"(unmask_zero_divide)), MF);
+			 :
+			 : "m"(unmask_zero_divide)),
+		     MF);
 	__asm__ volatile("fninit");
 }
 
@@ -177,7 +177,8 @@ static void simd_error(void)
 
 	vector = TRY("ldmxcsr %0; pcmpeqd %%xmm0, %%xmm0; psrld $25, %%xmm0;"
 		     "pslld $23, %%xmm0; xorps %%xmm1, %%xmm1; divss %%xmm1, %%xmm0",
-		     : : "m"(mxcsr));
+		     :
+		     : "m"(mxcsr));
 	__asm__ volatile("ldmxcsr %0" : : "m"(normal));
 	need(machine_is_strict(), "QEMU's TCG raises no #XM");
 	expect_equal(vector, XM);
@@ -260,7 +261,9 @@ static void stack_fault(void)
 static void user_misaligned(void)
 {
 	__asm__ volatile("pushfq; orl $0x40000, (%%rsp); popfq; movl (%0), %%eax"
-			 : : "r"(page + 1) : "eax", "memory");
+			 :
+			 : "r"(page + 1)
+			 : "eax", "memory");
 }
 
 static void alignment_check(void)
@@ -361,7 +364,9 @@ static void fault_in_int_delivery(void)
 static void push_to_window(void)
 {
 	__asm__ volatile("mov %%rsp, %%rbx; mov %0, %%rsp; push $1; mov %%rbx, %%rsp"
-			 : : "r"(UINT64_C(WINDOW + 0x800)) : "rbx", "memory");
+			 :
+			 : "r"(UINT64_C(WINDOW + 0x800))
+			 : "rbx", "memory");
 }
 
 static void fault_restarts(void)
@@ -375,27 +380,30 @@ static void fault_restarts(void)
 	expect_equal(*(uint64_t *)(page + 0x7f8), 1);
 }
 
-TESTS({"#DE", divide_error},
-      {"#UD", undefined},
-      {"#BP", breakpoint},
-      {"#BP with prefixes", breakpoint_prefixed},
-      {"INT n", int_n},
-      {"#DB: single step", single_step},
-      {"#DB: single step over instructions that exit", single_step_over_exit},
-      {"#DB: single step over MOV SS", single_step_over_mov_ss},
-      {"#DB: a watched word", hardware_breakpoints},
-      {"debug registers hold over exits", debug_registers_hold},
-      {"#NM", device_not_available},
-      {"#MF", x87_error},
-      {"#XM", simd_error},
-      {"#PF: error codes and CR2", page_fault_codes},
-      {"accessed and dirty bits", accessed_and_dirty},
-      {"#PF in user mode", user_page_fault},
-      {"#GP", general_protection},
-      {"#SS", stack_fault},
-      {"#AC", alignment_check},
-      {"#DF: #PF without a gate", double_fault},
-      {"#DF: no stack", double_fault_bad_stack},
-      {"a fault while an interrupt is delivered", fault_in_interrupt_delivery},
-      {"a fault while INT n is delivered", fault_in_int_delivery},
-      {"an instruction is repeated after its fault", fault_restarts});
+const struct test tests[] = {
+	{"#DE", divide_error},
+	{"#UD", undefined},
+	{"#BP", breakpoint},
+	{"#BP with prefixes", breakpoint_prefixed},
+	{"INT n", int_n},
+	{"#DB: single step", single_step},
+	{"#DB: single step over instructions that exit", single_step_over_exit},
+	{"#DB: single step over MOV SS", single_step_over_mov_ss},
+	{"#DB: a watched word", hardware_breakpoints},
+	{"debug registers hold over exits", debug_registers_hold},
+	{"#NM", device_not_available},
+	{"#MF", x87_error},
+	{"#XM", simd_error},
+	{"#PF: error codes and CR2", page_fault_codes},
+	{"accessed and dirty bits", accessed_and_dirty},
+	{"#PF in user mode", user_page_fault},
+	{"#GP", general_protection},
+	{"#SS", stack_fault},
+	{"#AC", alignment_check},
+	{"#DF: #PF without a gate", double_fault},
+	{"#DF: no stack", double_fault_bad_stack},
+	{"a fault while an interrupt is delivered", fault_in_interrupt_delivery},
+	{"a fault while INT n is delivered", fault_in_int_delivery},
+	{"an instruction is repeated after its fault", fault_restarts},
+	{NULL, NULL},
+};

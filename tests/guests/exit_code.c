@@ -8,4 +8,7 @@ static void leave(void)
 	debug_exit((uint32_t)argument_number("code=", 0));
 }
 
-TESTS({"the exit code is reported", leave});
+const struct test tests[] = {
+	{"the exit code is reported", leave},
+	{NULL, NULL},
+};

@@ -12,17 +12,20 @@ static uint8_t wanted[16][32] __attribute__((aligned(64)));
 static uint8_t seen[16][32] __attribute__((aligned(64)));
 static bool avx;
 
-#define EACH_REGISTER(code) \
-	".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n" code "\n.endr"
+#define EACH_REGISTER(code) ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n" code "\n.endr"
 
 static void load(const void *from)
 {
 	if (avx) {
 		__asm__ volatile(EACH_REGISTER("vmovdqu 32*\\n(%0), %%ymm\\n")
-				 : : "r"(from) : "memory");
+				 :
+				 : "r"(from)
+				 : "memory");
 	} else {
 		__asm__ volatile(EACH_REGISTER("movdqu 32*\\n(%0), %%xmm\\n")
-				 : : "r"(from) : "memory");
+				 :
+				 : "r"(from)
+				 : "memory");
 	}
 }
 
@@ -30,10 +33,14 @@ static void store(void *to)
 {
 	if (avx) {
 		__asm__ volatile(EACH_REGISTER("vmovdqu %%ymm\\n, 32*\\n(%0)")
-				 : : "r"(to) : "memory");
+				 :
+				 : "r"(to)
+				 : "memory");
 	} else {
 		__asm__ volatile(EACH_REGISTER("movdqu %%xmm\\n, 32*\\n(%0)")
-				 : : "r"(to) : "memory");
+				 :
+				 : "r"(to)
+				 : "memory");
 	}
 }
 
@@ -165,11 +172,14 @@ static void task_switched(void)
 	check();
 }
 
-TESTS({"registers over exits", over_exits},
-      {"registers over sleeps", over_sleeps},
-      {"registers over preemptions", over_preemptions},
-      {"registers over serial output", over_printing},
-      {"MXCSR and the x87 control word", control_words},
-      {"the x87 stack", x87_stack},
-      {"AVX state with XCR0 reduced", xcr0_reduced},
-      {"registers with CR0.TS set", task_switched});
+const struct test tests[] = {
+	{"registers over exits", over_exits},
+	{"registers over sleeps", over_sleeps},
+	{"registers over preemptions", over_preemptions},
+	{"registers over serial output", over_printing},
+	{"MXCSR and the x87 control word", control_words},
+	{"the x87 stack", x87_stack},
+	{"AVX state with XCR0 reduced", xcr0_reduced},
+	{"registers with CR0.TS set", task_switched},
+	{NULL, NULL},
+};

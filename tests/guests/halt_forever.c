@@ -12,4 +12,7 @@ static void halt(void)
 	expect(!"still halted");
 }
 
-TESTS({"halted", halt});
+const struct test tests[] = {
+	{"halted", halt},
+	{NULL, NULL},
+};

@@ -24,4 +24,7 @@ static void sleep_and_count(void)
 	print("# %lu wake-ups\n", wakes);
 }
 
-TESTS({"as many wake-ups as interrupts", sleep_and_count});
+const struct test tests[] = {
+	{"as many wake-ups as interrupts", sleep_and_count},
+	{NULL, NULL},
+};

@@ -16,4 +16,7 @@ static void jump(void)
 	expect(!"still running");
 }
 
-TESTS({"the guest is stopped", jump});
+const struct test tests[] = {
+	{"the guest is stopped", jump},
+	{NULL, NULL},
+};

@@ -18,7 +18,9 @@ static uint64_t first_page(void)
 static bool holds_record(uint64_t at)
 {
 	const uint64_t records[] = {
-		(uintptr_t)multiboot_info, multiboot_info->cmdline, multiboot_info->mmap_addr,
+		(uintptr_t)multiboot_info,
+		multiboot_info->cmdline,
+		multiboot_info->mmap_addr,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(records); i++) {
@@ -93,7 +95,10 @@ static void all_of_it(void)
 	expect(ram_end() + MIB > argument_number("ram=", 16) * MIB);
 }
 
-TESTS({"zero at first", zero_at_first},
-      {"every page above 1 MiB", every_page},
-      {"pages below 640 KiB", low_memory},
-      {"as much as was configured", all_of_it});
+const struct test tests[] = {
+	{"zero at first", zero_at_first},
+	{"every page above 1 MiB", every_page},
+	{"pages below 640 KiB", low_memory},
+	{"as much as was configured", all_of_it},
+	{NULL, NULL},
+};

@@ -6,9 +6,9 @@
 #include "tests/guests/lib/lib.h"
 
 /* A position-independent routine for modes.S; `ret` ends it. */
-#define ROUTINE(name, bits, code)                                             \
-	__asm__(".pushsection .rodata\n.code" #bits "\n" #name ":\n" code     \
-		"\nret\n" #name "_end:\n.code64\n.popsection");               \
+#define ROUTINE(name, bits, code)                                                         \
+	__asm__(".pushsection .rodata\n.code" #bits "\n" #name ":\n" code "\nret\n" #name \
+		"_end:\n.code64\n.popsection");                                           \
 	extern const char name[], name##_end[]
 
 #define RUN(mode, name) run_##mode(name, name##_end)
@@ -42,18 +42,20 @@ static void set_ivt(unsigned vector, unsigned offset)
 	__asm__ volatile("movl %0, (%1)" : : "r"(LOW_CODE + offset), "r"(at) : "memory");
 }
 
-ROUTINE(compat_push, 32, "push $0x12345678; mov %esp, %ecx; pop %eax; sub %esp, %ecx\n"
-			 "add %ecx, %eax"); /* 32-bit pushes: less 4 */
+ROUTINE(compat_push, 32,
+	"push $0x12345678; mov %esp, %ecx; pop %eax; sub %esp, %ecx\n"
+	"add %ecx, %eax"); /* 32-bit pushes: less 4 */
 
 static void compat_stack(void)
 {
 	expect_equal(RUN(compatibility, compat_push), 0x12345678 - 4);
 }
 
-ROUTINE(compat_exits, 32, "push %ebx; xor %eax, %eax; cpuid; mov %ebx, (%edi); pop %ebx\n"
-			  "mov $0x3ff, %edx; mov $0xa7, %al; out %al, (%dx); xor %eax, %eax\n"
-			  "in (%dx), %al; mov %eax, 4(%edi)\n"
-			  "mov 0xfee00030, %eax; mov %eax, 8(%edi)");
+ROUTINE(compat_exits, 32,
+	"push %ebx; xor %eax, %eax; cpuid; mov %ebx, (%edi); pop %ebx\n"
+	"mov $0x3ff, %edx; mov $0xa7, %al; out %al, (%dx); xor %eax, %eax\n"
+	"in (%dx), %al; mov %eax, 4(%edi)\n"
+	"mov 0xfee00030, %eax; mov %eax, 8(%edi)");
 
 static void check_exits(void)
 {
@@ -95,8 +97,9 @@ static void protected_registers(void)
 	expect_equal(rdmsr(MSR_EFER) & (EFER_LME | EFER_LMA), EFER_LME | EFER_LMA);
 }
 
-ROUTINE(mmio_16bit_operand, 32, "movw $0, 0xfee00380; mov $0xfee00380, %ecx\n"
-				"movl $0x13579bdf, (%ecx); addl $1, (%ecx); mov (%ecx), %eax");
+ROUTINE(mmio_16bit_operand, 32,
+	"movw $0, 0xfee00380; mov $0xfee00380, %ecx\n"
+	"movl $0x13579bdf, (%ecx); addl $1, (%ecx); mov (%ecx), %eax");
 
 static void protected_mmio(void)
 {
@@ -108,13 +111,14 @@ static void protected_mmio(void)
  * [edi]: CR3, [edi + 4]: CR4 bits, [edi + 8]: the address to read. Paging on,
  * read, write, exit, paging off.
  */
-ROUTINE(with_paging, 32, "mov %cr4, %ecx; and $~0x30, %ecx; or 4(%edi), %ecx; mov %ecx, %cr4\n"
-			 "mov (%edi), %ecx; mov %ecx, %cr3\n"
-			 "mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0\n"
-			 "mov 8(%edi), %ecx; mov (%ecx), %eax; notl 4(%ecx)\n"
-			 "push %eax; push %ebx; xor %eax, %eax; cpuid; pop %ebx\n"
-			 "mov 0xfee00030, %eax; mov %eax, 12(%edi)\n"
-			 "mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0; pop %eax");
+ROUTINE(with_paging, 32,
+	"mov %cr4, %ecx; and $~0x30, %ecx; or 4(%edi), %ecx; mov %ecx, %cr4\n"
+	"mov (%edi), %ecx; mov %ecx, %cr3\n"
+	"mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0\n"
+	"mov 8(%edi), %ecx; mov (%ecx), %eax; notl 4(%ecx)\n"
+	"push %eax; push %ebx; xor %eax, %eax; cpuid; pop %ebx\n"
+	"mov 0xfee00030, %eax; mov %eax, 12(%edi)\n"
+	"mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0; pop %eax");
 
 static void check_paging(uintptr_t root, uint32_t cr4)
 {
@@ -153,8 +157,7 @@ static void paging_pae(void)
 	for (uint64_t i = 0; i < 16; i++) {
 		pae_directory[i] = i << 21 | PDE_LARGE;
 	}
-	apic_directory[APIC_PAGE >> 21 & 511] =
-		(APIC_PAGE & ~UINT64_C(0x1fffff)) | PDE_LARGE;
+	apic_directory[APIC_PAGE >> 21 & 511] = (APIC_PAGE & ~UINT64_C(0x1fffff)) | PDE_LARGE;
 	pae_table[0] = (uintptr_t)page | 3;
 	apic_directory[0] = (uintptr_t)pae_table | 3;
 	pae_root[0] = (uintptr_t)pae_directory | 1;
@@ -171,11 +174,12 @@ static void real_a20(void)
 	expect_equal(RUN(real, real_segments), MARK); /* ffff:0010 is 1 MiB */
 }
 
-ROUTINE(real_exits, 16, "xor %eax, %eax; push %bx; cpuid; mov %ebx, (%di); pop %bx\n"
-			"mov $0x3ff, %dx; mov $0xa7, %al; out %al, (%dx); xor %eax, %eax\n"
-			"in (%dx), %al; mov %eax, 4(%di)\n"
-			"mov $0xc0000080, %ecx; rdmsr; mov %eax, 8(%di); mov %cr0, %eax\n"
-			"mov %eax, 12(%di)");
+ROUTINE(real_exits, 16,
+	"xor %eax, %eax; push %bx; cpuid; mov %ebx, (%di); pop %bx\n"
+	"mov $0x3ff, %dx; mov $0xa7, %al; out %al, (%dx); xor %eax, %eax\n"
+	"in (%dx), %al; mov %eax, 4(%di)\n"
+	"mov $0xc0000080, %ecx; rdmsr; mov %eax, 8(%di); mov %cr0, %eax\n"
+	"mov %eax, 12(%di)");
 
 static void real_exit(void)
 {
@@ -190,11 +194,11 @@ static void real_exit(void)
 #define HANDLER(name) "\nret\n.globl " #name "\n" #name ":\n"
 #define OFFSET(routine, name) ((unsigned)((name) - (routine)))
 
-extern const char real_int_handler[], real_ud_handler[], real_tick_handler[],
-	real_gp_handler[], real_de_handler[];
+extern const char real_int_handler[], real_ud_handler[], real_tick_handler[], real_gp_handler[],
+	real_de_handler[];
 
-ROUTINE(real_int, 16, "mov $5, %eax; int $0x21; inc %eax" HANDLER(real_int_handler)
-	"add $0x100, %eax; iret");
+ROUTINE(real_int, 16,
+	"mov $5, %eax; int $0x21; inc %eax" HANDLER(real_int_handler) "add $0x100, %eax; iret");
 
 static void real_software_interrupt(void)
 {
@@ -202,8 +206,9 @@ static void real_software_interrupt(void)
 	expect_equal(RUN(real, real_int), 0x106);
 }
 
-ROUTINE(real_ud, 16, "xor %eax, %eax; ud2; inc %eax" HANDLER(real_ud_handler)
-	"push %bp; mov %sp, %bp; addw $2, 2(%bp); pop %bp; mov $0x600, %eax; iret");
+ROUTINE(real_ud, 16,
+	"xor %eax, %eax; ud2; inc %eax" HANDLER(
+		real_ud_handler) "push %bp; mov %sp, %bp; addw $2, 2(%bp); pop %bp; mov $0x600, %eax; iret");
 
 static void real_undefined(void)
 {
@@ -211,8 +216,9 @@ static void real_undefined(void)
 	expect_equal(RUN(real, real_ud), 0x601);
 }
 
-ROUTINE(real_de, 16, "xor %ecx, %ecx; mov $9, %eax; cwd; div %cx; inc %eax" HANDLER(real_de_handler)
-	"push %bp; mov %sp, %bp; addw $2, 2(%bp); pop %bp; mov $0x700, %eax; iret");
+ROUTINE(real_de, 16,
+	"xor %ecx, %ecx; mov $9, %eax; cwd; div %cx; inc %eax" HANDLER(
+		real_de_handler) "push %bp; mov %sp, %bp; addw $2, 2(%bp); pop %bp; mov $0x700, %eax; iret");
 
 static void real_divide_error(void)
 {
@@ -221,9 +227,9 @@ static void real_divide_error(void)
 }
 
 /* The limit is 64 KiB also for 32-bit addresses; no error code is pushed. */
-ROUTINE(real_gp, 16, "mov $0x10000, %ecx; xor %eax, %eax; .byte 0x67, 0x8b, 0x01; inc %eax"
-	HANDLER(real_gp_handler)
-	"push %bp; mov %sp, %bp; addw $3, 2(%bp); pop %bp; mov $0xd00, %eax; iret");
+ROUTINE(real_gp, 16,
+	"mov $0x10000, %ecx; xor %eax, %eax; .byte 0x67, 0x8b, 0x01; inc %eax" HANDLER(
+		real_gp_handler) "push %bp; mov %sp, %bp; addw $3, 2(%bp); pop %bp; mov $0xd00, %eax; iret");
 
 static void real_limit(void)
 {
@@ -232,9 +238,9 @@ static void real_limit(void)
 	expect_equal(RUN(real, real_gp), 0xd01);
 }
 
-ROUTINE(real_tick, 16, "xor %eax, %eax; sti; 1: hlt; cmp $3, %eax; jb 1b; cli"
-	HANDLER(real_tick_handler)
-	"push %ax; mov $0x20, %al; out %al, $0x20; pop %ax; inc %eax; iret");
+ROUTINE(real_tick, 16,
+	"xor %eax, %eax; sti; 1: hlt; cmp $3, %eax; jb 1b; cli" HANDLER(
+		real_tick_handler) "push %ax; mov $0x20, %al; out %al, $0x20; pop %ax; inc %eax; iret");
 
 static void real_interrupts(void)
 {
@@ -247,8 +253,9 @@ static void real_interrupts(void)
 	apic_enable();
 }
 
-ROUTINE(real_string, 16, "mov $0x1234, %dx; mov $3, %cx; cld; rep insw; mov %di, %ax\n"
-			 "movzwl %ax, %eax");
+ROUTINE(real_string, 16,
+	"mov $0x1234, %dx; mov $3, %cx; cld; rep insw; mov %di, %ax\n"
+	"movzwl %ax, %eax");
 
 static void real_string_io(void)
 {
@@ -260,11 +267,12 @@ static void real_string_io(void)
 }
 
 /* Flat segments taken along from protected mode: "unreal". [edi]: GDTR. */
-ROUTINE(real_unreal, 16, "lgdtl (%di); mov %cr0, %eax; or $1, %al; mov %eax, %cr0\n"
-			 "mov 8(%di), %cx; mov %cx, %ds; and $~1, %al; mov %eax, %cr0\n"
-			 "mov $0x100000, %ecx; .byte 0x66, 0x67, 0x8b, 0x01\n"
-			 "mov $0xfee00030, %ecx; .byte 0x66, 0x67, 0x8b, 0x11; mov %edx, %cs:12(%di)\n"
-			 "xor %cx, %cx; mov %cx, %ds");
+ROUTINE(real_unreal, 16,
+	"lgdtl (%di); mov %cr0, %eax; or $1, %al; mov %eax, %cr0\n"
+	"mov 8(%di), %cx; mov %cx, %ds; and $~1, %al; mov %eax, %cr0\n"
+	"mov $0x100000, %ecx; .byte 0x66, 0x67, 0x8b, 0x01\n"
+	"mov $0xfee00030, %ecx; .byte 0x66, 0x67, 0x8b, 0x11; mov %edx, %cs:12(%di)\n"
+	"xor %cx, %cx; mov %cx, %ds");
 
 static void unreal(void)
 {
@@ -288,21 +296,24 @@ static void many_times(void)
 	}
 }
 
-TESTS({"compatibility mode", compat_stack},
-      {"exits from compatibility mode", compat_exit},
-      {"an exception in compatibility mode", compat_exception},
-      {"exits from protected mode", protected_exit},
-      {"long mode is left and entered", protected_registers},
-      {"the APIC's page without paging", protected_mmio},
-      {"32-bit paging", paging_32},
-      {"PAE paging", paging_pae},
-      {"real mode, A20 open", real_a20},
-      {"exits from real mode", real_exit},
-      {"INT n in real mode", real_software_interrupt},
-      {"#UD in real mode", real_undefined},
-      {"#DE in real mode", real_divide_error},
-      {"#GP in real mode", real_limit},
-      {"timer interrupts and HLT in real mode", real_interrupts},
-      {"string I/O in real mode", real_string_io},
-      {"flat segments in real mode", unreal},
-      {"there and back, fifty times", many_times});
+const struct test tests[] = {
+	{"compatibility mode", compat_stack},
+	{"exits from compatibility mode", compat_exit},
+	{"an exception in compatibility mode", compat_exception},
+	{"exits from protected mode", protected_exit},
+	{"long mode is left and entered", protected_registers},
+	{"the APIC's page without paging", protected_mmio},
+	{"32-bit paging", paging_32},
+	{"PAE paging", paging_pae},
+	{"real mode, A20 open", real_a20},
+	{"exits from real mode", real_exit},
+	{"INT n in real mode", real_software_interrupt},
+	{"#UD in real mode", real_undefined},
+	{"#DE in real mode", real_divide_error},
+	{"#GP in real mode", real_limit},
+	{"timer interrupts and HLT in real mode", real_interrupts},
+	{"string I/O in real mode", real_string_io},
+	{"flat segments in real mode", unreal},
+	{"there and back, fifty times", many_times},
+	{NULL, NULL},
+};

@@ -16,9 +16,10 @@ static const struct {
 
 /* MSRs of which a restart of this test needs to find what it left. */
 static const uint32_t kept[] = {
-	MSR_EFER, MSR_PAT, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, 0xc0000081,
-	0xc0000082, 0xc0000083, 0xc0000084, MSR_SYSENTER_CS, MSR_SYSENTER_CS + 1,
-	MSR_SYSENTER_CS + 2, MSR_APIC_BASE,
+	MSR_EFER,	    MSR_PAT,	     MSR_FS_BASE,	  MSR_GS_BASE,
+	MSR_KERNEL_GS_BASE, 0xc0000081,	     0xc0000082,	  0xc0000083,
+	0xc0000084,	    MSR_SYSENTER_CS, MSR_SYSENTER_CS + 1, MSR_SYSENTER_CS + 2,
+	MSR_APIC_BASE,
 };
 
 static unsigned reads, writes, refused_reads, refused_writes;
@@ -41,8 +42,15 @@ static void try_all(uint32_t index)
 
 	/* Zero last but one: half-set pairs are cleared, then the old value. */
 	const uint64_t values[] = {
-		UINT64_MAX, 1, BIT(63), UINT64_C(0xffffffff00000000), old ^ 1,
-		UINT64_C(0x5555555555555555), UINT64_C(0x00007fffffffffff), 0, old,
+		UINT64_MAX,
+		1,
+		BIT(63),
+		UINT64_C(0xffffffff00000000),
+		old ^ 1,
+		UINT64_C(0x5555555555555555),
+		UINT64_C(0x00007fffffffffff),
+		0,
+		old,
 	};
 	unsigned value_count = ARRAY_SIZE(values) - (vector != NO_FAULT);
 
@@ -70,8 +78,8 @@ static void storm(void)
 			}
 		}
 	}
-	print("# %u reads, %u refused; %u writes, %u refused\n", reads, refused_reads,
-	      writes, refused_writes);
+	print("# %u reads, %u refused; %u writes, %u refused\n", reads, refused_reads, writes,
+	      refused_writes);
 	expect(reads > 0 && refused_reads > 0 && writes > 0 && refused_writes > 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
 		expect_equal(try_rdmsr(kept[i], &after), NO_FAULT);
@@ -108,6 +116,9 @@ static void still_alive(void)
 	expect(wait_count(&event_count[0x41], 2));
 }
 
-TESTS({"every number, in xAPIC mode", storm},
-      {"the x2APIC's numbers", storm_x2apic},
-      {"interrupts and timer still work", still_alive});
+const struct test tests[] = {
+	{"every number, in xAPIC mode", storm},
+	{"the x2APIC's numbers", storm_x2apic},
+	{"interrupts and timer still work", still_alive},
+	{NULL, NULL},
+};

@@ -52,8 +52,7 @@ static void modules(void)
 	need(multiboot_info->mods_count != 0, "modules");
 	expect(multiboot_info->flags & FLAG_MODULES);
 
-	const struct multiboot_module *module =
-		(const void *)(uintptr_t)multiboot_info->mods_addr;
+	const struct multiboot_module *module = (const void *)(uintptr_t)multiboot_info->mods_addr;
 
 	expect_equal(multiboot_info->mods_count, argument_number("modules=", 2));
 	for (unsigned i = 0; i < multiboot_info->mods_count; i++) {
@@ -105,8 +104,11 @@ static void simple_sizes(void)
 	expect(ram_end() + MIB > argument_number("ram=", 16) * MIB);
 }
 
-TESTS({"magic number and flags", magic},
-      {"command line", command_line},
-      {"modules", modules},
-      {"memory map", memory_map},
-      {"sizes of lower and upper memory", simple_sizes});
+const struct test tests[] = {
+	{"magic number and flags", magic},
+	{"command line", command_line},
+	{"modules", modules},
+	{"memory map", memory_map},
+	{"sizes of lower and upper memory", simple_sizes},
+	{NULL, NULL},
+};

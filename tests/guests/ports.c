@@ -67,8 +67,7 @@ static void string_in_wide_backwards(void)
 	uint64_t count = 3;
 
 	memset(buffer, 0, sizeof(buffer));
-	__asm__ volatile("std; rep insl; cld"
-			 : "+D"(to), "+c"(count) : "d"(UNCLAIMED) : "memory");
+	__asm__ volatile("std; rep insl; cld" : "+D"(to), "+c"(count) : "d"(UNCLAIMED) : "memory");
 	expect(to == buffer + 4);
 	expect_equal(buffer[7], 0);
 	expect_equal(buffer[8], 0xff);
@@ -253,23 +252,26 @@ static void uart_registers(void)
 	outb(0x3fc, 0x03);
 }
 
-TESTS({"unclaimed ports read as ones", unclaimed_reads},
-      {"writes to unclaimed ports go nowhere", unclaimed_writes},
-      {"IN writes its part of RAX", accumulator},
-      {"REP INSB over a page boundary", string_in},
-      {"REP INSL backwards", string_in_wide_backwards},
-      {"REP OUTSB in order", string_out},
-      {"OUTSB with a segment", string_out_segment},
-      {"REP INSB with 32-bit addresses", string_address_size},
-      {"REP INSB of nothing touches nothing", string_no_count},
-      {"REP INSB stops where its page is absent", string_fault},
-      {"REP INSB to a read-only page", string_read_only},
-      {"OUTSB from a non-canonical address", string_non_canonical},
-      {"ports are closed to user mode", user_mode},
-      {"PCI configuration in all sizes", pci_sizes},
-      {"PCI devices that are not there", pci_nobody},
-      {"narrow writes leave PCI's address alone", pci_address_partial},
-      {"the PIT counts down", pit_counts},
-      {"the PIT's status", pit_read_back},
-      {"the RTC's registers", rtc_registers},
-      {"the UART's registers", uart_registers});
+const struct test tests[] = {
+	{"unclaimed ports read as ones", unclaimed_reads},
+	{"writes to unclaimed ports go nowhere", unclaimed_writes},
+	{"IN writes its part of RAX", accumulator},
+	{"REP INSB over a page boundary", string_in},
+	{"REP INSL backwards", string_in_wide_backwards},
+	{"REP OUTSB in order", string_out},
+	{"OUTSB with a segment", string_out_segment},
+	{"REP INSB with 32-bit addresses", string_address_size},
+	{"REP INSB of nothing touches nothing", string_no_count},
+	{"REP INSB stops where its page is absent", string_fault},
+	{"REP INSB to a read-only page", string_read_only},
+	{"OUTSB from a non-canonical address", string_non_canonical},
+	{"ports are closed to user mode", user_mode},
+	{"PCI configuration in all sizes", pci_sizes},
+	{"PCI devices that are not there", pci_nobody},
+	{"narrow writes leave PCI's address alone", pci_address_partial},
+	{"the PIT counts down", pit_counts},
+	{"the PIT's status", pit_read_back},
+	{"the RTC's registers", rtc_registers},
+	{"the UART's registers", uart_registers},
+	{NULL, NULL},
+};

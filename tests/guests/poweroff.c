@@ -40,4 +40,7 @@ static void power_off(void)
 	expect(!"still running");
 }
 
-TESTS({"power-off", power_off});
+const struct test tests[] = {
+	{"power-off", power_off},
+	{NULL, NULL},
+};

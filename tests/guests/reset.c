@@ -35,4 +35,7 @@ static void reset(void)
 	expect(!"still running");
 }
 
-TESTS({"reset", reset});
+const struct test tests[] = {
+	{"reset", reset},
+	{NULL, NULL},
+};

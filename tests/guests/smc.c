@@ -88,8 +88,11 @@ static void emulated_operand(void)
 	}
 }
 
-TESTS({"rewritten in place", in_place},
-      {"over a page boundary", over_a_page_boundary},
-      {"through another mapping", through_an_alias},
-      {"an emulated load over a page boundary", emulated},
-      {"an emulated store", emulated_operand});
+const struct test tests[] = {
+	{"rewritten in place", in_place},
+	{"over a page boundary", over_a_page_boundary},
+	{"through another mapping", through_an_alias},
+	{"an emulated load over a page boundary", emulated},
+	{"an emulated store", emulated_operand},
+	{NULL, NULL},
+};

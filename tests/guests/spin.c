@@ -29,4 +29,7 @@ static void spin(void)
 	}
 }
 
-TESTS({"spinning", spin});
+const struct test tests[] = {
+	{"spinning", spin},
+	{NULL, NULL},
+};

@@ -27,7 +27,9 @@ static void save_fpu(void *hole)
 static void compare_wide(void *hole)
 {
 	__asm__ volatile("lock; cmpxchg16b (%0)"
-			 : : "r"(hole), "a"(0), "b"(0), "c"(0), "d"(0) : "memory");
+			 :
+			 : "r"(hole), "a"(0), "b"(0), "c"(0), "d"(0)
+			 : "memory");
 }
 
 static void load_descriptors(void *hole)
@@ -113,9 +115,24 @@ static void bit_beyond_operand(void *hole)
 }
 
 static void (*const forms_tried[])(void *) = {
-	sse_load, sse_store, save_fpu, compare_wide, load_descriptors, far_jump,
-	near_call, shift, multiply, save_state, return_from_hole, string_wrap,
-	push, pop, stack_in_hole, exchange_add, compare_strings, scan_string,
+	sse_load,
+	sse_store,
+	save_fpu,
+	compare_wide,
+	load_descriptors,
+	far_jump,
+	near_call,
+	shift,
+	multiply,
+	save_state,
+	return_from_hole,
+	string_wrap,
+	push,
+	pop,
+	stack_in_hole,
+	exchange_add,
+	compare_strings,
+	scan_string,
 	bit_beyond_operand,
 };
 
@@ -130,4 +147,7 @@ static void try_form(void)
 	debug_exit(0);
 }
 
-TESTS({"the host survives", try_form});
+const struct test tests[] = {
+	{"the host survives", try_form},
+	{NULL, NULL},
+};

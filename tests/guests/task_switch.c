@@ -45,4 +45,7 @@ static void switch_task(void)
 	debug_exit(0);
 }
 
-TESTS({"the host survives", switch_task});
+const struct test tests[] = {
+	{"the host survives", switch_task},
+	{NULL, NULL},
+};

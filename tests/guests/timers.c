@@ -338,8 +338,7 @@ static uint64_t pvclock_ns(void)
 {
 	uint64_t delta = rdtsc() - pvclock.tsc_timestamp;
 
-	delta = pvclock.tsc_shift < 0 ? delta >> -pvclock.tsc_shift
-				      : delta << pvclock.tsc_shift;
+	delta = pvclock.tsc_shift < 0 ? delta >> -pvclock.tsc_shift : delta << pvclock.tsc_shift;
 	return pvclock.system_time +
 	       (uint64_t)((unsigned __int128)delta * pvclock.tsc_to_system_mul >> 32);
 }
@@ -399,22 +398,25 @@ static void pvclock_outside(void)
 	try_wrmsr(MSR_KVM_SYSTEM_TIME, 0);
 }
 
-TESTS({"the PM timer goes forward", pm_timer},
-      {"the TSC goes forward", tsc_monotonic},
-      {"the TSC's rate is steady", tsc_steady},
-      {"PIT's rate through the IOAPIC", pit_rate},
-      {"PIT's mode 0 fires once", pit_one_shot},
-      {"PIT's counter 2 by port 0x61", pit_counter2},
-      {"RTC's periodic interrupt", rtc_periodic},
-      {"APIC timer, one shot", apic_one_shot},
-      {"APIC timer, periodic, until it is stopped", apic_periodic},
-      {"APIC timer, masked", apic_masked},
-      {"APIC timer's divider", apic_divide},
-      {"TSC deadline", deadline},
-      {"TSC deadline in the past fires at once", deadline_past},
-      {"TSC deadline disarmed", deadline_disarmed},
-      {"HLT wakes once for each interrupt", halt_wakes},
-      {"time goes on in HLT", halt_keeps_time},
-      {"KVM's clock agrees with the PM timer", pvclock_sane},
-      {"KVM's wall clock agrees with the RTC", pvclock_wall},
-      {"KVM's clock outside of memory", pvclock_outside});
+const struct test tests[] = {
+	{"the PM timer goes forward", pm_timer},
+	{"the TSC goes forward", tsc_monotonic},
+	{"the TSC's rate is steady", tsc_steady},
+	{"PIT's rate through the IOAPIC", pit_rate},
+	{"PIT's mode 0 fires once", pit_one_shot},
+	{"PIT's counter 2 by port 0x61", pit_counter2},
+	{"RTC's periodic interrupt", rtc_periodic},
+	{"APIC timer, one shot", apic_one_shot},
+	{"APIC timer, periodic, until it is stopped", apic_periodic},
+	{"APIC timer, masked", apic_masked},
+	{"APIC timer's divider", apic_divide},
+	{"TSC deadline", deadline},
+	{"TSC deadline in the past fires at once", deadline_past},
+	{"TSC deadline disarmed", deadline_disarmed},
+	{"HLT wakes once for each interrupt", halt_wakes},
+	{"time goes on in HLT", halt_keeps_time},
+	{"KVM's clock agrees with the PM timer", pvclock_sane},
+	{"KVM's wall clock agrees with the RTC", pvclock_wall},
+	{"KVM's clock outside of memory", pvclock_outside},
+	{NULL, NULL},
+};

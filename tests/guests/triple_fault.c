@@ -14,4 +14,7 @@ static void shut_down(void)
 	expect(!"still running");
 }
 
-TESTS({"shutdown", shut_down});
+const struct test tests[] = {
+	{"shutdown", shut_down},
+	{NULL, NULL},
+};

@@ -98,7 +98,7 @@ static void unoffered(void)
 	if ((cpuid(0xd, 1).eax & BIT(3)) == 0) {
 		expect_equal(TRY("xsaves %0", : "=m"(operand) : "a"(0), "d"(0)), UD);
 	}
-	if ((cpuid(0x14, 0).ebx & 0) == 0) {
+	if ((seven.ebx & BIT(25)) == 0) {
 		expect_equal(try_rdmsr(0x570, &(uint64_t){0}), GP); /* processor trace */
 	}
 }
@@ -116,11 +116,14 @@ static void feature_control(void)
 	expect_equal(try_rdmsr(0xc0010117, &value), GP); /* VM_HSAVE_PA */
 }
 
-TESTS({"CR4.VMXE and SMXE are refused", enable_bit},
-      {"VMX instructions", vmx},
-      {"VMCALL, VMMCALL", vmcall},
-      {"SVM instructions", svm},
-      {"GETSEC, RSM", safer_mode},
-      {"MONITOR, MWAIT", monitor},
-      {"instructions that CPUID does not offer", unoffered},
-      {"MSRs of virtualisation", feature_control});
+const struct test tests[] = {
+	{"CR4.VMXE and SMXE are refused", enable_bit},
+	{"VMX instructions", vmx},
+	{"VMCALL, VMMCALL", vmcall},
+	{"SVM instructions", svm},
+	{"GETSEC, RSM", safer_mode},
+	{"MONITOR, MWAIT", monitor},
+	{"instructions that CPUID does not offer", unoffered},
+	{"MSRs of virtualisation", feature_control},
+	{NULL, NULL},
+};

@@ -94,14 +94,27 @@ static void refused_writes(void)
 		uint32_t msr;
 		uint64_t value;
 	} writes[] = {
-		{X2(APIC_ID), 0},	   {X2(APIC_VERSION), 0}, {X2(APIC_PPR), 0},
-		{X2(APIC_LDR), 0},	   {X2(APIC_DFR), 0},	  {X2(APIC_ISR), 0},
-		{X2(APIC_TMR), 0},	   {X2(APIC_IRR), 0},	  {X2(APIC_ICR_HIGH), 0},
-		{X2(APIC_TIMER_CURRENT), 0}, {0x800, 0},	  {0x8ff, 0},
-		{X2(APIC_EOI), 1},	   {X2(APIC_ESR), 1},	  {X2(APIC_TPR), 0x100},
-		{X2(APIC_TPR), BIT(32)},   {X2(APIC_SVR), BIT(20)},
-		{X2(APIC_LVT_TIMER), BIT(20)}, {X2(APIC_TIMER_DIVIDE), 0x100},
-		{X2(APIC_TIMER_INITIAL), BIT(32)}, {SELF_IPI, 0x100},
+		{X2(APIC_ID), 0},
+		{X2(APIC_VERSION), 0},
+		{X2(APIC_PPR), 0},
+		{X2(APIC_LDR), 0},
+		{X2(APIC_DFR), 0},
+		{X2(APIC_ISR), 0},
+		{X2(APIC_TMR), 0},
+		{X2(APIC_IRR), 0},
+		{X2(APIC_ICR_HIGH), 0},
+		{X2(APIC_TIMER_CURRENT), 0},
+		{0x800, 0},
+		{0x8ff, 0},
+		{X2(APIC_EOI), 1},
+		{X2(APIC_ESR), 1},
+		{X2(APIC_TPR), 0x100},
+		{X2(APIC_TPR), BIT(32)},
+		{X2(APIC_SVR), BIT(20)},
+		{X2(APIC_LVT_TIMER), BIT(20)},
+		{X2(APIC_TIMER_DIVIDE), 0x100},
+		{X2(APIC_TIMER_INITIAL), BIT(32)},
+		{SELF_IPI, 0x100},
 		{X2(APIC_ICR), BIT(20)},
 	};
 
@@ -117,7 +130,7 @@ static void refused_writes(void)
 static void refused_reads(void)
 {
 	static const uint32_t msrs[] = {X2(APIC_EOI), X2(APIC_DFR), X2(APIC_ICR_HIGH),
-					SELF_IPI, 0x800, 0x8ff};
+					SELF_IPI,     0x800,	    0x8ff};
 	uint64_t value;
 
 	enter();
@@ -164,14 +177,17 @@ static void nmi(void)
 	expect(wait_count(&event_count[NMI], 1));
 }
 
-TESTS({"the ways between the modes", modes},
-      {"ID, logical ID, version", identity},
-      {"SELF IPI", self_ipi},
-      {"ICR in one write", command},
-      {"TPR and CR8", task_priority},
-      {"writes that are refused", refused_writes},
-      {"reads that are refused", refused_reads},
-      {"the page is gone", page_is_gone},
-      {"timer", timer},
-      {"TSC deadline wakes from HLT", deadline},
-      {"NMI to itself", nmi});
+const struct test tests[] = {
+	{"the ways between the modes", modes},
+	{"ID, logical ID, version", identity},
+	{"SELF IPI", self_ipi},
+	{"ICR in one write", command},
+	{"TPR and CR8", task_priority},
+	{"writes that are refused", refused_writes},
+	{"reads that are refused", refused_reads},
+	{"the page is gone", page_is_gone},
+	{"timer", timer},
+	{"TSC deadline wakes from HLT", deadline},
+	{"NMI to itself", nmi},
+	{NULL, NULL},
+};

@@ -15,8 +15,10 @@ static uint64_t supported(void)
 
 static int try_xsetbv(uint32_t index, uint64_t value)
 {
-	return TRY("xsetbv", : : "c"(index), "a"((uint32_t)value),
-		   "d"((uint32_t)(value >> 32)) : "memory");
+	return TRY("xsetbv",
+		   :
+		   : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+		   : "memory");
 }
 
 static uint64_t xgetbv(void)
@@ -54,9 +56,20 @@ static void good_values(void)
 static void bad_values(void)
 {
 	static const uint64_t values[] = {
-		0, SSE, AVX, X87 | AVX, SSE | AVX, X87 | BIT(3), X87 | SSE | BIT(5),
-		X87 | SSE | AVX | BIT(6), X87 | SSE | BIT(17), X87 | BIT(62), X87 | BIT(63),
-		UINT64_MAX, UINT64_MAX - 1, UINT64_C(0xffffffff00000007),
+		0,
+		SSE,
+		AVX,
+		X87 | AVX,
+		SSE | AVX,
+		X87 | BIT(3),
+		X87 | SSE | BIT(5),
+		X87 | SSE | AVX | BIT(6),
+		X87 | SSE | BIT(17),
+		X87 | BIT(62),
+		X87 | BIT(63),
+		UINT64_MAX,
+		UINT64_MAX - 1,
+		UINT64_C(0xffffffff00000007),
 	};
 
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
@@ -104,15 +117,18 @@ static void avx_follows(void)
 {
 	need_cpu(supported() & AVX, "AVX");
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
-	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", : ), UD);
+	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", :), UD);
 	expect_equal(try_xsetbv(0, X87 | SSE | AVX), NO_FAULT);
-	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", : ), NO_FAULT);
+	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", :), NO_FAULT);
 }
 
-TESTS({"XSETBV needs CR4.OSXSAVE", needs_osxsave},
-      {"good values hold over exits", good_values},
-      {"bad values fault and change nothing", bad_values},
-      {"bits that CPUID does not offer", unsupported_bits},
-      {"registers other than XCR0", bad_registers},
-      {"not in user mode", user_mode},
-      {"AVX follows XCR0", avx_follows});
+const struct test tests[] = {
+	{"XSETBV needs CR4.OSXSAVE", needs_osxsave},
+	{"good values hold over exits", good_values},
+	{"bad values fault and change nothing", bad_values},
+	{"bits that CPUID does not offer", unsupported_bits},
+	{"registers other than XCR0", bad_registers},
+	{"not in user mode", user_mode},
+	{"AVX follows XCR0", avx_follows},
+	{NULL, NULL},
+};

@@ -22,8 +22,7 @@ void window_map(unsigned index, uint64_t entry)
 {
 	uint64_t *directory = page_map_2m[WINDOW >> 30];
 
-	directory[WINDOW >> 21 & 511] =
-		(uintptr_t)window_table | PTE_P | PTE_W | PTE_U;
+	directory[WINDOW >> 21 & 511] = (uintptr_t)window_table | PTE_P | PTE_W | PTE_U;
 	window_table[index] = entry;
 	invlpg(WINDOW + index * PAGE_SIZE);
 }
@@ -98,8 +97,7 @@ unsigned acpi_ioapic_input(unsigned irq)
 	if (madt == NULL) {
 		return irq;
 	}
-	for (uint32_t at = MADT_ENTRIES; at < acpi_u32(madt, TABLE_LENGTH);
-	     at += madt[at + 1]) {
+	for (uint32_t at = MADT_ENTRIES; at < acpi_u32(madt, TABLE_LENGTH); at += madt[at + 1]) {
 		if (madt[at] == MADT_OVERRIDE && madt[at + 3] == irq) {
 			return acpi_u32(madt, at + 4);
 		}

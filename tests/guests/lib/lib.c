@@ -2,8 +2,8 @@
 /*
  * The runner of a payload's tests, its verdicts, and the serial port.
  */
-#include "tests/guests/lib/internal.h"
 #include "tests/guests/lib/lib.h"
+#include "tests/guests/lib/internal.h"
 
 #include <stdarg.h>
 
@@ -14,7 +14,7 @@
 #define EXIT_FAILED 1
 #define MULTIBOOT_CMDLINE BIT(2)
 
-static unsigned test_index, test_passed, test_failed;
+static unsigned test_index, test_count, test_passed, test_failed;
 static struct checkpoint test_end;
 /* A copy: payloads use low memory, where the loader may have put it. */
 static char command_line[256];
@@ -52,6 +52,9 @@ static void command_line_copy(void)
 
 void payload_main(void)
 {
+	while (tests[test_count].text != NULL) {
+		test_count++;
+	}
 	command_line_copy();
 	traps_init();
 	print("BEGIN %s %u\n", PAYLOAD_NAME, test_count);
@@ -70,8 +73,7 @@ void test_fail(const char *what, const char *file, int line)
 {
 	cli();
 	test_failed++;
-	print("FAIL %u %s: %s, %s:%d\n", test_index + 1, tests[test_index].text,
-	      what, file, line);
+	print("FAIL %u %s: %s, %s:%d\n", test_index + 1, tests[test_index].text, what, file, line);
 	checkpoint_resume(&test_end);
 }
 
@@ -86,8 +88,8 @@ void need(bool condition, const char *why)
 void need_cpu(bool condition, const char *feature)
 {
 	if (!condition) {
-		print("skip %u %s: the CPU has no %s\n", test_index + 1,
-		      tests[test_index].text, feature);
+		print("skip %u %s: the CPU has no %s\n", test_index + 1, tests[test_index].text,
+		      feature);
 		checkpoint_resume(&test_end);
 	}
 }
@@ -176,17 +178,16 @@ void print(const char *format, ...)
 		} else if (*p == 'c') {
 			put((char)va_arg(arguments, int));
 		} else if (*p == 'd') {
-			int64_t value = is_long ? va_arg(arguments, int64_t)
-						: va_arg(arguments, int);
+			int64_t value =
+				is_long ? va_arg(arguments, int64_t) : va_arg(arguments, int);
 
 			if (value < 0) {
 				put('-');
 			}
-			put_number(value < 0 ? -(uint64_t)value : (uint64_t)value,
-				   10, width, fill);
+			put_number(value < 0 ? -(uint64_t)value : (uint64_t)value, 10, width, fill);
 		} else {
-			uint64_t value = is_long ? va_arg(arguments, uint64_t)
-						 : va_arg(arguments, unsigned);
+			uint64_t value =
+				is_long ? va_arg(arguments, uint64_t) : va_arg(arguments, unsigned);
 
 			put_number(value, *p == 'x' ? 16 : 10, width, fill);
 		}
@@ -234,8 +235,7 @@ void *memcpy(void *target, const void *source, size_t size)
 {
 	void *to = target;
 
-	__asm__ volatile("rep movsb"
-			 : "+D"(to), "+S"(source), "+c"(size) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(source), "+c"(size) : : "memory");
 	return target;
 }
 

@@ -31,31 +31,25 @@ struct test {
 	void (*run)(void);
 };
 
-/* Every payload defines its tests with TESTS({"text", function}, …); */
+/* Every payload defines its own, up to one without text. */
 extern const struct test tests[];
-extern const unsigned test_count;
 
-#define TESTS(...)                                  \
-	const struct test tests[] = {__VA_ARGS__}; \
-	const unsigned test_count = ARRAY_SIZE(tests)
-
-#define expect(condition)                                            \
-	do {                                                         \
-		if (!(condition)) {                                  \
-			test_fail(#condition, __FILE__, __LINE__);   \
-		}                                                    \
+#define expect(condition)                                          \
+	do {                                                       \
+		if (!(condition)) {                                \
+			test_fail(#condition, __FILE__, __LINE__); \
+		}                                                  \
 	} while (0)
 
 /* As expect(actual == wanted), and shows both. */
-#define expect_equal(actual, wanted)                                            \
-	do {                                                                    \
-		uint64_t actual_ = (uint64_t)(actual);                          \
-		uint64_t wanted_ = (uint64_t)(wanted);                          \
-		if (actual_ != wanted_) {                                       \
-			print("# %s is %#lx, not %#lx\n", #actual, actual_,     \
-			      wanted_);                                         \
-			test_fail(#actual " == " #wanted, __FILE__, __LINE__);  \
-		}                                                               \
+#define expect_equal(actual, wanted)                                                  \
+	do {                                                                          \
+		uint64_t actual_ = (uint64_t)(actual);                                \
+		uint64_t wanted_ = (uint64_t)(wanted);                                \
+		if (actual_ != wanted_) {                                             \
+			print("# %s is %#lx, not %#lx\n", #actual, actual_, wanted_); \
+			test_fail(#actual " == " #wanted, __FILE__, __LINE__);        \
+		}                                                                     \
 	} while (0)
 
 _Noreturn void test_fail(const char *what, const char *file, int line);
@@ -98,8 +92,23 @@ int memcmp(const void *one, const void *other, size_t size);
 /* ---- Exceptions and interrupts ------------------------------------------ */
 
 enum vector {
-	DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8,
-	TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, XM = 19,
+	DE = 0,
+	DB = 1,
+	NMI = 2,
+	BP = 3,
+	OF = 4,
+	BR = 5,
+	UD = 6,
+	NM = 7,
+	DF = 8,
+	TS = 10,
+	NP = 11,
+	SS = 12,
+	GP = 13,
+	PF = 14,
+	MF = 16,
+	AC = 17,
+	XM = 19,
 	NO_FAULT = -1,
 };
 
@@ -128,12 +137,12 @@ extern volatile unsigned event_count[256];
 void count_apic_event(struct frame *frame);
 
 /* Runs one instruction; its exception's vector, or NO_FAULT. */
-#define TRY(code, ...)                                                    \
-	({                                                                \
-		fault.vector = NO_FAULT;                                  \
-		__asm__ volatile("movq $99f, catch_rip\n\t" code          \
+#define TRY(code, ...)                                                     \
+	({                                                                 \
+		fault.vector = NO_FAULT;                                   \
+		__asm__ volatile("movq $99f, catch_rip\n\t" code           \
 				 "\n99:\tmovq $0, catch_rip" __VA_ARGS__); \
-		fault.vector;                                             \
+		fault.vector;                                              \
 	})
 
 extern volatile uint64_t catch_rip;
@@ -212,43 +221,45 @@ static inline uint64_t rdmsr(uint32_t index)
 
 static inline void wrmsr(uint32_t index, uint64_t value)
 {
-	__asm__ volatile("wrmsr" : : "c"(index), "a"((uint32_t)value),
-			 "d"((uint32_t)(value >> 32)) : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
 }
 
 /* As above; the exception's vector or NO_FAULT. */
 int try_rdmsr(uint32_t index, uint64_t *value);
 int try_wrmsr(uint32_t index, uint64_t value);
 
-#define DEFINE_IO(suffix, type)                                               \
-	static inline type in##suffix(uint16_t port)                          \
-	{                                                                     \
-		type value;                                                   \
-		__asm__ volatile("in %1, %0" : "=a"(value) : "Nd"(port));     \
-		return value;                                                 \
-	}                                                                     \
-	static inline void out##suffix(uint16_t port, type value)             \
-	{                                                                     \
-		__asm__ volatile("out %0, %1" : : "a"(value), "Nd"(port));    \
+#define DEFINE_IO(suffix, type)                                            \
+	static inline type in##suffix(uint16_t port)                       \
+	{                                                                  \
+		type value;                                                \
+		__asm__ volatile("in %1, %0" : "=a"(value) : "Nd"(port));  \
+		return value;                                              \
+	}                                                                  \
+	static inline void out##suffix(uint16_t port, type value)          \
+	{                                                                  \
+		__asm__ volatile("out %0, %1" : : "a"(value), "Nd"(port)); \
 	}
 DEFINE_IO(b, uint8_t)
 DEFINE_IO(w, uint16_t)
 DEFINE_IO(l, uint32_t)
 
-#define DEFINE_REGISTER(name)                                                \
-	static inline uint64_t read_##name(void)                             \
-	{                                                                    \
-		uint64_t value;                                              \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(value));       \
-		return value;                                                \
-	}                                                                    \
-	static inline void write_##name(uint64_t value)                      \
-	{                                                                    \
+#define DEFINE_REGISTER(name)                                                   \
+	static inline uint64_t read_##name(void)                                \
+	{                                                                       \
+		uint64_t value;                                                 \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value));          \
+		return value;                                                   \
+	}                                                                       \
+	static inline void write_##name(uint64_t value)                         \
+	{                                                                       \
 		__asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory"); \
-	}                                                                    \
-	static inline int try_write_##name(uint64_t value)                   \
-	{                                                                    \
-		return TRY("mov %0, %%" #name, : : "r"(value) : "memory");   \
+	}                                                                       \
+	static inline int try_write_##name(uint64_t value)                      \
+	{                                                                       \
+		return TRY("mov %0, %%" #name, : : "r"(value) : "memory");      \
 	}
 DEFINE_REGISTER(cr0)
 DEFINE_REGISTER(cr2)
@@ -335,12 +346,26 @@ static inline void sleep_once(void)
 
 /* Registers by their offset in the page; x2APIC's MSR is 0x800 + offset / 16. */
 enum apic_register {
-	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_PPR = 0xa0,
-	APIC_EOI = 0xb0, APIC_LDR = 0xd0, APIC_DFR = 0xe0, APIC_SVR = 0xf0,
-	APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280,
-	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT_TIMER = 0x320,
-	APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360, APIC_LVT_ERROR = 0x370,
-	APIC_TIMER_INITIAL = 0x380, APIC_TIMER_CURRENT = 0x390,
+	APIC_ID = 0x20,
+	APIC_VERSION = 0x30,
+	APIC_TPR = 0x80,
+	APIC_PPR = 0xa0,
+	APIC_EOI = 0xb0,
+	APIC_LDR = 0xd0,
+	APIC_DFR = 0xe0,
+	APIC_SVR = 0xf0,
+	APIC_ISR = 0x100,
+	APIC_TMR = 0x180,
+	APIC_IRR = 0x200,
+	APIC_ESR = 0x280,
+	APIC_ICR = 0x300,
+	APIC_ICR_HIGH = 0x310,
+	APIC_LVT_TIMER = 0x320,
+	APIC_LVT_LINT0 = 0x350,
+	APIC_LVT_LINT1 = 0x360,
+	APIC_LVT_ERROR = 0x370,
+	APIC_TIMER_INITIAL = 0x380,
+	APIC_TIMER_CURRENT = 0x390,
 	APIC_TIMER_DIVIDE = 0x3e0,
 };
 

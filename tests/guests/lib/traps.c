@@ -127,8 +127,8 @@ void vector_handle(struct frame *frame)
 	if (catch_function != NULL) {
 		checkpoint_resume(catch_function);
 	}
-	print("# vector %lu, error %#lx, RIP %#lx, CR2 %#lx\n", frame->vector,
-	      frame->error, frame->rip, fault.cr2);
+	print("# vector %lu, error %#lx, RIP %#lx, CR2 %#lx\n", frame->vector, frame->error,
+	      frame->rip, fault.cr2);
 	test_fail("an event that nobody expects", __FILE__, __LINE__);
 }
 
@@ -171,6 +171,8 @@ int try_rdmsr(uint32_t index, uint64_t *value)
 
 int try_wrmsr(uint32_t index, uint64_t value)
 {
-	return TRY("wrmsr", : : "c"(index), "a"((uint32_t)value),
-		   "d"((uint32_t)(value >> 32)) : "memory");
+	return TRY("wrmsr",
+		   :
+		   : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+		   : "memory");
 }
