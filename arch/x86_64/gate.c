@@ -27,8 +27,7 @@ struct requirement {
 	const char *name;
 };
 
-static void report(struct gate_result *result, const char *format, ...) PRINTF_LIKE(2, 3);
-static void report(struct gate_result *result, const char *format, ...)
+PRINTF_LIKE(2, 3) static void report(struct gate_result *result, const char *format, ...)
 {
 	va_list args;
 

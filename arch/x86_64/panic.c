@@ -65,8 +65,7 @@ static void vprint(const char *format, va_list args)
 	put_text(text);
 }
 
-static void print(const char *format, ...) PRINTF_LIKE(1, 2);
-static void print(const char *format, ...)
+PRINTF_LIKE(1, 2) static void print(const char *format, ...)
 {
 	va_list args;
 
