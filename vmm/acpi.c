@@ -204,10 +204,72 @@ struct dsdt {
 
 /* ---- Building -------------------------------------------------------------------------- */
 
-struct builder {
-	struct guest_memory *memory;
-	uint64_t next; /* where the next table goes */
-	int error;
+#define ALIGNED __attribute__((aligned(64))) /* FACS wants it */
+
+/* As they lie in the guest's memory. */
+struct tables {
+	struct rsdp rsdp ALIGNED;
+	struct facs facs ALIGNED;
+	struct xsdt xsdt ALIGNED;
+	struct fadt fadt ALIGNED;
+	struct dsdt dsdt ALIGNED;
+	struct madt madt ALIGNED;
+};
+_Static_assert(sizeof(struct tables) <= MACHINE_ACPI_SIZE, "they fit");
+_Static_assert(MACHINE_ACPI_BASE % 64 == 0, "they stay aligned");
+
+#define ADDRESS_OF(table) (MACHINE_ACPI_BASE + offsetof(struct tables, table))
+
+/* All but the number of CPUs, headers and checksums. */
+static const struct tables template = {
+	.rsdp =
+		{
+			.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '},
+			.oem_id = "DYAD  ",
+			.revision = 2,
+			.length = sizeof(struct rsdp),
+			.xsdt_address = ADDRESS_OF(xsdt),
+		},
+	.facs = {.signature = "FACS", .length = sizeof(struct facs), .version = 1},
+	.xsdt = {.fadt = ADDRESS_OF(fadt), .madt = ADDRESS_OF(madt)},
+	.fadt =
+		{
+			.facs = ADDRESS_OF(facs),
+			.dsdt = ADDRESS_OF(dsdt),
+			.sci_interrupt = MACHINE_IRQ_SCI,
+			.pm1a_event_block = MACHINE_PORT_PM1_EVENT,
+			.pm1a_control_block = MACHINE_PORT_PM1_CONTROL,
+			.pm_timer_block = MACHINE_PORT_PM_TIMER,
+			.pm1_event_length = 4,
+			.pm1_control_length = 2,
+			.pm_timer_length = 4,
+			.c2_latency = 0xfff, /* more than 100 and 1000 us: there is none */
+			.c3_latency = 0xfff,
+			.century = MACHINE_CMOS_CENTURY,
+			.boot_flags = BOOT_LEGACY_DEVICES | BOOT_NO_VGA,
+			.flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON |
+				 FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_TIMER_32 |
+				 FADT_RESET_REGISTER,
+			.reset_register = IO_ADDRESS(MACHINE_PORT_RESET, 1),
+			.reset_value = MACHINE_RESET_VALUE,
+			.x_facs = ADDRESS_OF(facs),
+			.x_dsdt = ADDRESS_OF(dsdt),
+			.x_pm1a_event = IO_ADDRESS(MACHINE_PORT_PM1_EVENT, 4),
+			.x_pm1a_control = IO_ADDRESS(MACHINE_PORT_PM1_CONTROL, 2),
+			.x_pm_timer = IO_ADDRESS(MACHINE_PORT_PM_TIMER, 4),
+		},
+	.madt =
+		{
+			.lapic_address = MACHINE_LAPIC_BASE,
+			.flags = MADT_PC_COMPATIBLE,
+			.ioapic = {1, sizeof(struct madt_ioapic), MACHINE_IOAPIC_ID, 0,
+				   MACHINE_IOAPIC_BASE, 0},
+			.timer = {2, sizeof(struct madt_override), 0, MACHINE_IRQ_PIT,
+				  MACHINE_PIN_PIT, 0},
+			.sci = {2, sizeof(struct madt_override), 0, MACHINE_IRQ_SCI,
+				MACHINE_IRQ_SCI, MADT_LEVEL_HIGH},
+			.nmi = {4, sizeof(struct madt_nmi), MADT_ALL_CPUS, 0, 1},
+		},
 };
 
 static uint8_t checksum(const void *data, size_t size)
@@ -220,129 +282,40 @@ static uint8_t checksum(const void *data, size_t size)
 	return -sum;
 }
 
-static uint64_t place(struct builder *builder, const void *table, size_t size)
-{
-	uint64_t address = builder->next;
-
-	CHECK(address + size <= MACHINE_ACPI_BASE + MACHINE_ACPI_SIZE);
-	if (builder->error == 0) {
-		builder->error = memory_write(builder->memory, GPA(address), table, size);
-	}
-	builder->next = align_up(address + size, 64); /* FACS wants 64 */
-	return address;
-}
-
-static uint64_t place_table(struct builder *builder, const char *signature, unsigned revision,
-			    struct header *table, size_t size)
+static void finish(struct header *table, const char *signature, unsigned revision, size_t size)
 {
 	*table = (struct header){
 		.length = size,
 		.revision = revision,
+		.oem_id = "DYAD  ",
+		.oem_table_id = "DYAD-1  ",
 		.oem_revision = 1,
+		.creator_id = "DYAD",
 		.creator_revision = 1,
 	};
 	memcpy(table->signature, signature, 4);
-	memcpy(table->oem_id, "DYAD  ", 6);
-	memcpy(table->oem_table_id, "DYAD-1  ", 8);
-	memcpy(table->creator_id, "DYAD", 4);
 	table->checksum = checksum(table, size);
-	return place(builder, table, size);
-}
-
-static uint64_t place_dsdt(struct builder *builder)
-{
-	struct dsdt dsdt;
-
-	memcpy(dsdt.aml, aml, sizeof(aml));
-	return place_table(builder, "DSDT", 2, &dsdt.header, sizeof(dsdt));
-}
-
-static uint64_t place_facs(struct builder *builder)
-{
-	struct facs facs = {.signature = "FACS", .length = sizeof(facs), .version = 1};
-
-	return place(builder, &facs, sizeof(facs));
-}
-
-static uint64_t place_fadt(struct builder *builder, uint64_t dsdt, uint64_t facs)
-{
-	struct fadt fadt = {
-		.facs = facs,
-		.dsdt = dsdt,
-		.sci_interrupt = MACHINE_IRQ_SCI,
-		.pm1a_event_block = MACHINE_PORT_PM1_EVENT,
-		.pm1a_control_block = MACHINE_PORT_PM1_CONTROL,
-		.pm_timer_block = MACHINE_PORT_PM_TIMER,
-		.pm1_event_length = 4,
-		.pm1_control_length = 2,
-		.pm_timer_length = 4,
-		.c2_latency = 0xfff, /* more than 100 and 1000 us: there is none */
-		.c3_latency = 0xfff,
-		.century = MACHINE_CMOS_CENTURY,
-		.boot_flags = BOOT_LEGACY_DEVICES | BOOT_NO_VGA,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON |
-			 FADT_NO_RTC_WAKE | FADT_TIMER_32 | FADT_RESET_REGISTER,
-		.reset_register = IO_ADDRESS(MACHINE_PORT_RESET, 1),
-		.reset_value = MACHINE_RESET_VALUE,
-		.x_facs = facs,
-		.x_dsdt = dsdt,
-		.x_pm1a_event = IO_ADDRESS(MACHINE_PORT_PM1_EVENT, 4),
-		.x_pm1a_control = IO_ADDRESS(MACHINE_PORT_PM1_CONTROL, 2),
-		.x_pm_timer = IO_ADDRESS(MACHINE_PORT_PM_TIMER, 4),
-	};
-
-	return place_table(builder, "FACP", 3, &fadt.header, sizeof(fadt));
-}
-
-static uint64_t place_madt(struct builder *builder, unsigned cpu_count)
-{
-	struct madt madt = {
-		.lapic_address = MACHINE_LAPIC_BASE,
-		.flags = MADT_PC_COMPATIBLE,
-		.ioapic = {1, sizeof(madt.ioapic), MACHINE_IOAPIC_ID, 0, MACHINE_IOAPIC_BASE, 0},
-		.timer = {2, sizeof(madt.timer), 0, MACHINE_IRQ_PIT, MACHINE_PIN_PIT, 0},
-		.sci = {2, sizeof(madt.sci), 0, MACHINE_IRQ_SCI, MACHINE_IRQ_SCI, MADT_LEVEL_HIGH},
-		.nmi = {4, sizeof(madt.nmi), MADT_ALL_CPUS, 0, 1},
-	};
-
-	for (unsigned i = 0; i < cpu_count; i++) {
-		madt.cpus[i] =
-			(struct madt_cpu){0, sizeof(struct madt_cpu), i, i, MADT_CPU_ENABLED};
-	}
-	return place_table(builder, "APIC", 3, &madt.header,
-			   offsetof(struct madt, cpus) + cpu_count * sizeof(struct madt_cpu));
-}
-
-static void place_rsdp(struct builder *builder, uint64_t xsdt)
-{
-	struct rsdp rsdp = {
-		.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '},
-		.oem_id = {'D', 'Y', 'A', 'D', ' ', ' '},
-		.revision = 2,
-		.length = sizeof(rsdp),
-		.xsdt_address = xsdt,
-	};
-
-	rsdp.checksum = checksum(&rsdp, offsetof(struct rsdp, length));
-	rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
-	builder->next = MACHINE_ACPI_BASE;
-	place(builder, &rsdp, sizeof(rsdp));
 }
 
 int acpi_build(struct guest_memory *memory, unsigned cpu_count, gpa_t *rsdp)
 {
-	struct builder builder = {
-		.memory = memory, .next = MACHINE_ACPI_BASE + 64, /* behind the RSDP */
-	};
-	struct xsdt xsdt;
-	uint64_t dsdt, facs;
+	struct tables tables;
+	struct madt_cpu *cpus = tables.madt.cpus;
 
 	CHECK(cpu_count >= 1 && cpu_count <= ACPI_CPU_COUNT_MAX);
-	dsdt = place_dsdt(&builder);
-	facs = place_facs(&builder);
-	xsdt.fadt = place_fadt(&builder, dsdt, facs);
-	xsdt.madt = place_madt(&builder, cpu_count);
-	place_rsdp(&builder, place_table(&builder, "XSDT", 1, &xsdt.header, sizeof(xsdt)));
-	*rsdp = GPA(MACHINE_ACPI_BASE);
-	return builder.error;
+	/* No assignment: the guest sees what is between the tables too. */
+	memcpy(&tables, &template, sizeof(tables));
+	for (unsigned i = 0; i < cpu_count; i++) {
+		cpus[i] = (struct madt_cpu){0, sizeof(cpus[i]), i, i, MADT_CPU_ENABLED};
+	}
+	memcpy(tables.dsdt.aml, aml, sizeof(aml));
+	finish(&tables.xsdt.header, "XSDT", 1, sizeof(tables.xsdt));
+	finish(&tables.fadt.header, "FACP", 3, sizeof(tables.fadt));
+	finish(&tables.dsdt.header, "DSDT", 2, sizeof(tables.dsdt));
+	finish(&tables.madt.header, "APIC", 3,
+	       offsetof(struct madt, cpus) + cpu_count * sizeof(cpus[0]));
+	tables.rsdp.checksum = checksum(&tables.rsdp, offsetof(struct rsdp, length));
+	tables.rsdp.extended_checksum = checksum(&tables.rsdp, sizeof(tables.rsdp));
+	*rsdp = GPA(ADDRESS_OF(rsdp));
+	return memory_write(memory, *rsdp, &tables, sizeof(tables));
 }

@@ -20,132 +20,103 @@ enum cpuid_register { EAX, EBX, ECX, EDX };
 enum cpuid_level { V1, V2, V3, HOST, OURS };
 
 struct cpuid_feature {
-	const char *name;
-	uint32_t leaf;
-	uint8_t subleaf;
-	uint8_t reg; /* enum cpuid_register */
+	const char *name; /* NULL behind the last one of a word */
 	uint8_t bit;
 	uint8_t level; /* enum cpuid_level */
 	/* Bits of control registers that come with it. */
 	uint32_t cr4, xcr0, efer;
 };
 
-#define FEATURE(n, l, s, r, b, v, ...)                                                            \
-	{                                                                                         \
-		.name = n, .leaf = l, .subleaf = s, .reg = r, .bit = b, .level = v, ##__VA_ARGS__ \
+struct cpuid_word {
+	uint32_t leaf;
+	uint8_t subleaf;
+	uint8_t reg; /* enum cpuid_register */
+	struct cpuid_feature features[32];
+};
+
+#define F(n, b, v, ...)                                        \
+	{                                                      \
+		.name = n, .bit = b, .level = v, ##__VA_ARGS__ \
 	}
 
 #define XCR0_AVX512 ((uint32_t)BITS(7, 5))
 
-/* In the order of leaf, register, bit. What is not here no guest sees. */
-static const struct cpuid_feature features[] = {
-	FEATURE("sse3", 0x1, 0, ECX, 0, V2),
-	FEATURE("pclmulqdq", 0x1, 0, ECX, 1, HOST),
-	FEATURE("ssse3", 0x1, 0, ECX, 9, V2),
-	FEATURE("fma", 0x1, 0, ECX, 12, V3),
-	FEATURE("cx16", 0x1, 0, ECX, 13, V2),
-	FEATURE("pcid", 0x1, 0, ECX, 17, HOST, .cr4 = BIT(17)),
-	FEATURE("sse4.1", 0x1, 0, ECX, 19, V2),
-	FEATURE("sse4.2", 0x1, 0, ECX, 20, V2),
-	FEATURE("x2apic", 0x1, 0, ECX, 21, OURS),
-	FEATURE("movbe", 0x1, 0, ECX, 22, V3),
-	FEATURE("popcnt", 0x1, 0, ECX, 23, V2),
-	FEATURE("tsc-deadline", 0x1, 0, ECX, 24, OURS),
-	FEATURE("aes", 0x1, 0, ECX, 25, HOST),
-	FEATURE("xsave", 0x1, 0, ECX, 26, V3, .cr4 = BIT(18), .xcr0 = 0x3),
-	FEATURE("avx", 0x1, 0, ECX, 28, V3, .xcr0 = BIT(2)),
-	FEATURE("f16c", 0x1, 0, ECX, 29, V3),
-	FEATURE("rdrand", 0x1, 0, ECX, 30, HOST),
-	FEATURE("hypervisor", 0x1, 0, ECX, 31, OURS),
-	FEATURE("fpu", 0x1, 0, EDX, 0, V1),
-	FEATURE("vme", 0x1, 0, EDX, 1, HOST, .cr4 = 0x3),
-	FEATURE("de", 0x1, 0, EDX, 2, V1, .cr4 = BIT(3)),
-	FEATURE("pse", 0x1, 0, EDX, 3, V1, .cr4 = BIT(4)),
-	FEATURE("tsc", 0x1, 0, EDX, 4, V1, .cr4 = BIT(2)),
-	FEATURE("msr", 0x1, 0, EDX, 5, V1),
-	FEATURE("pae", 0x1, 0, EDX, 6, V1, .cr4 = BIT(5)),
-	/* Machine checks with no banks: IA32_MCG_CAP reads 0. */
-	FEATURE("mce", 0x1, 0, EDX, 7, OURS, .cr4 = BIT(6)),
-	FEATURE("cx8", 0x1, 0, EDX, 8, V1),
-	FEATURE("apic", 0x1, 0, EDX, 9, OURS),
-	FEATURE("sep", 0x1, 0, EDX, 11, V1),
-	FEATURE("mtrr", 0x1, 0, EDX, 12, OURS),
-	FEATURE("pge", 0x1, 0, EDX, 13, V1, .cr4 = BIT(7)),
-	FEATURE("mca", 0x1, 0, EDX, 14, OURS),
-	FEATURE("cmov", 0x1, 0, EDX, 15, V1),
-	FEATURE("pat", 0x1, 0, EDX, 16, V1),
-	FEATURE("pse36", 0x1, 0, EDX, 17, V1),
-	FEATURE("clflush", 0x1, 0, EDX, 19, V1),
-	FEATURE("mmx", 0x1, 0, EDX, 23, V1),
-	FEATURE("fxsr", 0x1, 0, EDX, 24, V1, .cr4 = BIT(9)),
-	FEATURE("sse", 0x1, 0, EDX, 25, V1, .cr4 = BIT(10)),
-	FEATURE("sse2", 0x1, 0, EDX, 26, V1),
-	FEATURE("self-snoop", 0x1, 0, EDX, 27, HOST),
-	/* The APIC timer runs in every sleep state: it is not one of the host's. */
-	FEATURE("arat", 0x6, 0, EAX, 2, OURS),
-	FEATURE("fsgsbase", 0x7, 0, EBX, 0, HOST, .cr4 = BIT(16)),
-	FEATURE("bmi1", 0x7, 0, EBX, 3, V3),
-	FEATURE("avx2", 0x7, 0, EBX, 5, V3),
-	FEATURE("fdp-excptn-only", 0x7, 0, EBX, 6, HOST),
-	FEATURE("smep", 0x7, 0, EBX, 7, HOST, .cr4 = BIT(20)),
-	FEATURE("bmi2", 0x7, 0, EBX, 8, V3),
-	FEATURE("erms", 0x7, 0, EBX, 9, HOST),
-	FEATURE("invpcid", 0x7, 0, EBX, 10, HOST),
-	FEATURE("zero-fcs-fds", 0x7, 0, EBX, 13, HOST),
-	FEATURE("avx512f", 0x7, 0, EBX, 16, HOST, .xcr0 = XCR0_AVX512),
-	FEATURE("avx512dq", 0x7, 0, EBX, 17, HOST),
-	FEATURE("rdseed", 0x7, 0, EBX, 18, HOST),
-	FEATURE("adx", 0x7, 0, EBX, 19, HOST),
-	FEATURE("smap", 0x7, 0, EBX, 20, HOST, .cr4 = BIT(21)),
-	FEATURE("avx512ifma", 0x7, 0, EBX, 21, HOST),
-	FEATURE("clflushopt", 0x7, 0, EBX, 23, HOST),
-	FEATURE("clwb", 0x7, 0, EBX, 24, HOST),
-	FEATURE("avx512cd", 0x7, 0, EBX, 28, HOST),
-	FEATURE("sha", 0x7, 0, EBX, 29, HOST),
-	FEATURE("avx512bw", 0x7, 0, EBX, 30, HOST),
-	FEATURE("avx512vl", 0x7, 0, EBX, 31, HOST),
-	FEATURE("avx512vbmi", 0x7, 0, ECX, 1, HOST),
-	FEATURE("umip", 0x7, 0, ECX, 2, HOST, .cr4 = BIT(11)),
-	FEATURE("avx512vbmi2", 0x7, 0, ECX, 6, HOST),
-	FEATURE("gfni", 0x7, 0, ECX, 8, HOST),
-	FEATURE("vaes", 0x7, 0, ECX, 9, HOST),
-	FEATURE("vpclmulqdq", 0x7, 0, ECX, 10, HOST),
-	FEATURE("avx512vnni", 0x7, 0, ECX, 11, HOST),
-	FEATURE("avx512bitalg", 0x7, 0, ECX, 12, HOST),
-	FEATURE("avx512vpopcntdq", 0x7, 0, ECX, 14, HOST),
-	FEATURE("rdpid", 0x7, 0, ECX, 22, HOST),
-	FEATURE("movdiri", 0x7, 0, ECX, 27, HOST),
-	FEATURE("movdir64b", 0x7, 0, ECX, 28, HOST),
-	FEATURE("fsrm", 0x7, 0, EDX, 4, HOST),
-	FEATURE("avx512vp2intersect", 0x7, 0, EDX, 8, HOST),
-	/* VERW clears buffers: no state behind it. */
-	FEATURE("md-clear", 0x7, 0, EDX, 10, HOST),
-	FEATURE("serialize", 0x7, 0, EDX, 14, HOST),
-	FEATURE("avx512fp16", 0x7, 0, EDX, 23, HOST),
-	FEATURE("avx-vnni", 0x7, 1, EAX, 4, HOST),
-	FEATURE("avx512bf16", 0x7, 1, EAX, 5, HOST),
-	FEATURE("fzrm", 0x7, 1, EAX, 10, HOST),
-	FEATURE("fsrs", 0x7, 1, EAX, 11, HOST),
-	FEATURE("fsrc", 0x7, 1, EAX, 12, HOST),
-	/* XSAVES is missing: no guest has IA32_XSS. */
-	FEATURE("xsaveopt", 0xd, 1, EAX, 0, HOST),
-	FEATURE("xsavec", 0xd, 1, EAX, 1, HOST),
-	FEATURE("xgetbv1", 0xd, 1, EAX, 2, HOST),
-	FEATURE("lahf64", 0x80000001, 0, ECX, 0, V2),
-	FEATURE("lzcnt", 0x80000001, 0, ECX, 5, V3),
-	FEATURE("prefetchw", 0x80000001, 0, ECX, 8, HOST),
-	FEATURE("syscall", 0x80000001, 0, EDX, 11, V1, .efer = BIT(0)),
-	FEATURE("nx", 0x80000001, 0, EDX, 20, V1, .efer = BIT(11)),
-	FEATURE("pdpe1gb", 0x80000001, 0, EDX, 26, HOST),
-	FEATURE("rdtscp", 0x80000001, 0, EDX, 27, HOST),
-	FEATURE("lm", 0x80000001, 0, EDX, 29, V1, .efer = BIT(10) | BIT(8)),
-	FEATURE("invariant-tsc", 0x80000007, 0, EDX, 8, OURS),
+/*
+ * What is not here no guest sees. Among OURS: "mce" and "mca" are machine checks
+ * without banks, IA32_MCG_CAP reads 0; "arat" is no feature of the host, our APIC
+ * timer runs in every sleep state. Of HOST: VERW ("md-clear") clears buffers, there
+ * is no state behind it. XSAVES is missing: no guest has IA32_XSS.
+ */
+/* clang-format off */
+static const struct cpuid_word words[] = {
+	{0x1, 0, ECX, {
+		F("sse3", 0, V2), F("pclmulqdq", 1, HOST), F("ssse3", 9, V2), F("fma", 12, V3),
+		F("cx16", 13, V2), F("pcid", 17, HOST, .cr4 = BIT(17)), F("sse4.1", 19, V2),
+		F("sse4.2", 20, V2), F("x2apic", 21, OURS), F("movbe", 22, V3),
+		F("popcnt", 23, V2), F("tsc-deadline", 24, OURS), F("aes", 25, HOST),
+		F("xsave", 26, V3, .cr4 = BIT(18), .xcr0 = 0x3),
+		F("avx", 28, V3, .xcr0 = BIT(2)), F("f16c", 29, V3), F("rdrand", 30, HOST),
+		F("hypervisor", 31, OURS),
+	}},
+	{0x1, 0, EDX, {
+		F("fpu", 0, V1), F("vme", 1, HOST, .cr4 = 0x3), F("de", 2, V1, .cr4 = BIT(3)),
+		F("pse", 3, V1, .cr4 = BIT(4)), F("tsc", 4, V1, .cr4 = BIT(2)),
+		F("msr", 5, V1), F("pae", 6, V1, .cr4 = BIT(5)),
+		F("mce", 7, OURS, .cr4 = BIT(6)), F("cx8", 8, V1), F("apic", 9, OURS),
+		F("sep", 11, V1), F("mtrr", 12, OURS), F("pge", 13, V1, .cr4 = BIT(7)),
+		F("mca", 14, OURS), F("cmov", 15, V1), F("pat", 16, V1), F("pse36", 17, V1),
+		F("clflush", 19, V1), F("mmx", 23, V1), F("fxsr", 24, V1, .cr4 = BIT(9)),
+		F("sse", 25, V1, .cr4 = BIT(10)), F("sse2", 26, V1), F("self-snoop", 27, HOST),
+	}},
+	{0x6, 0, EAX, {
+		F("arat", 2, OURS),
+	}},
+	{0x7, 0, EBX, {
+		F("fsgsbase", 0, HOST, .cr4 = BIT(16)), F("bmi1", 3, V3), F("avx2", 5, V3),
+		F("fdp-excptn-only", 6, HOST), F("smep", 7, HOST, .cr4 = BIT(20)),
+		F("bmi2", 8, V3), F("erms", 9, HOST), F("invpcid", 10, HOST),
+		F("zero-fcs-fds", 13, HOST), F("avx512f", 16, HOST, .xcr0 = XCR0_AVX512),
+		F("avx512dq", 17, HOST), F("rdseed", 18, HOST), F("adx", 19, HOST),
+		F("smap", 20, HOST, .cr4 = BIT(21)), F("avx512ifma", 21, HOST),
+		F("clflushopt", 23, HOST), F("clwb", 24, HOST), F("avx512cd", 28, HOST),
+		F("sha", 29, HOST), F("avx512bw", 30, HOST), F("avx512vl", 31, HOST),
+	}},
+	{0x7, 0, ECX, {
+		F("avx512vbmi", 1, HOST), F("umip", 2, HOST, .cr4 = BIT(11)),
+		F("avx512vbmi2", 6, HOST), F("gfni", 8, HOST), F("vaes", 9, HOST),
+		F("vpclmulqdq", 10, HOST), F("avx512vnni", 11, HOST),
+		F("avx512bitalg", 12, HOST), F("avx512vpopcntdq", 14, HOST),
+		F("rdpid", 22, HOST), F("movdiri", 27, HOST), F("movdir64b", 28, HOST),
+	}},
+	{0x7, 0, EDX, {
+		F("fsrm", 4, HOST), F("avx512vp2intersect", 8, HOST), F("md-clear", 10, HOST),
+		F("serialize", 14, HOST), F("avx512fp16", 23, HOST),
+	}},
+	{0x7, 1, EAX, {
+		F("avx-vnni", 4, HOST), F("avx512bf16", 5, HOST), F("fzrm", 10, HOST),
+		F("fsrs", 11, HOST), F("fsrc", 12, HOST),
+	}},
+	{0xd, 1, EAX, {
+		F("xsaveopt", 0, HOST), F("xsavec", 1, HOST), F("xgetbv1", 2, HOST),
+	}},
+	{0x80000001, 0, ECX, {
+		F("lahf64", 0, V2), F("lzcnt", 5, V3), F("prefetchw", 8, HOST),
+	}},
+	{0x80000001, 0, EDX, {
+		F("syscall", 11, V1, .efer = BIT(0)), F("nx", 20, V1, .efer = BIT(11)),
+		F("pdpe1gb", 26, HOST), F("rdtscp", 27, HOST),
+		F("lm", 29, V1, .efer = BIT(10) | BIT(8)),
+	}},
+	{0x80000007, 0, EDX, {
+		F("invariant-tsc", 8, OURS),
+	}},
 };
+/* clang-format on */
 
 /* Rows of policy->subleaves, and how many sub-leaves each leaf has. */
 enum { SUB_CACHE, SUB_FEATURES, SUB_TOPOLOGY, SUB_XSAVE };
 
-/* XCR0's bits that features[] can allow: sub-leaves 2 to 7 of leaf 0xd. */
+/* XCR0's bits that words[] can allow: sub-leaves 2 to 7 of leaf 0xd. */
 _Static_assert(CPUID_SUBLEAF_COUNT == 8, "XCR0 bits 7 to 0");
 
 #define LEAF_1_ECX_OSXSAVE BIT(27)
@@ -160,42 +131,50 @@ _Static_assert(CPUID_SUBLEAF_COUNT == 8, "XCR0 bits 7 to 0");
 #define PHYSICAL_BITS_NEUTRAL 42
 #define PHYSICAL_BITS_MAX 48 /* of a second-stage tree with four levels */
 
-static struct cpuid *policy_leaf(struct cpuid_policy *policy, uint32_t leaf, uint32_t subleaf)
+/* NULL: there is no such leaf, which reads as 0. */
+static const struct cpuid *policy_leaf(const struct cpuid_policy *policy, uint32_t leaf,
+				       uint32_t subleaf)
 {
-	if (leaf >= CPUID_EXTENDED_BASE) {
-		return &policy->extended[leaf - CPUID_EXTENDED_BASE];
+	static const uint8_t rows[] = {
+		[SUB_CACHE] = 0x4, [SUB_FEATURES] = 0x7, [SUB_TOPOLOGY] = 0xb, [SUB_XSAVE] = 0xd};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (leaf == rows[i]) {
+			return subleaf < CPUID_SUBLEAF_COUNT ? &policy->subleaves[i][subleaf]
+							     : NULL;
+		}
 	}
-	switch (leaf) {
-	case 0x7:
-		return &policy->subleaves[SUB_FEATURES][subleaf];
-	case 0xd:
-		return &policy->subleaves[SUB_XSAVE][subleaf];
-	default:
+	if (leaf < CPUID_BASIC_COUNT) {
 		return &policy->basic[leaf];
 	}
+	if (leaf - CPUID_EXTENDED_BASE < CPUID_EXTENDED_COUNT) {
+		return &policy->extended[leaf - CPUID_EXTENDED_BASE];
+	}
+	if (leaf - CPUID_HYPERVISOR_BASE < CPUID_HYPERVISOR_COUNT) {
+		return &policy->hypervisor[leaf - CPUID_HYPERVISOR_BASE];
+	}
+	return NULL;
 }
 
-static uint32_t *cpuid_word(struct cpuid *cpuid, unsigned reg)
+static uint32_t *cpuid_register(struct cpuid *cpuid, unsigned reg)
 {
-	uint32_t *words[] = {&cpuid->eax, &cpuid->ebx, &cpuid->ecx, &cpuid->edx};
+	uint32_t *registers[] = {&cpuid->eax, &cpuid->ebx, &cpuid->ecx, &cpuid->edx};
 
-	return words[reg];
+	return registers[reg];
 }
 
-static bool host_has(struct cpuid (*host)(uint32_t, uint32_t), const struct cpuid_feature *feature)
+/* The host's bits of a word of CPUID; 0 when it does not have the leaf. */
+static uint32_t host_word(struct cpuid (*host)(uint32_t, uint32_t), const struct cpuid_word *word)
 {
 	/* Beyond its last leaf a CPU answers with another leaf's data. */
-	struct cpuid last = host(feature->leaf & CPUID_EXTENDED_BASE, 0);
+	struct cpuid last = host(word->leaf & CPUID_EXTENDED_BASE, 0);
 	struct cpuid cpuid;
 
-	if (feature->leaf > last.eax) {
-		return false;
+	if (word->leaf > last.eax || (word->leaf == 0x7 && word->subleaf > host(0x7, 0).eax)) {
+		return 0;
 	}
-	if (feature->leaf == 0x7 && feature->subleaf > host(0x7, 0).eax) {
-		return false;
-	}
-	cpuid = host(feature->leaf, feature->subleaf);
-	return (*cpuid_word(&cpuid, feature->reg) & BIT(feature->bit)) != 0;
+	cpuid = host(word->leaf, word->subleaf);
+	return *cpuid_register(&cpuid, word->reg);
 }
 
 /* Appends a name to the list of what is missing, cut off at its end. */
@@ -206,37 +185,50 @@ static void error_append(char *error, const char *name)
 	snprintf(error + length, CPUID_ERROR_MAX - length, " %s", name);
 }
 
+static int policy_set_word(struct cpuid_policy *policy, enum config_cpu cpu,
+			   const struct cpuid_word *word, uint32_t host, char *error)
+{
+	/* The policy "host" demands of the host what every x86-64 has. */
+	static const uint8_t demands[] = {
+		[CPU_POLICY_HOST] = V1, [CPU_POLICY_X86_64_V2] = V2, [CPU_POLICY_X86_64_V3] = V3};
+	/* Of a policy that is still being made. */
+	struct cpuid *leaf = (struct cpuid *)policy_leaf(policy, word->leaf, word->subleaf);
+	int result = 0;
+
+	for (const struct cpuid_feature *feature = word->features; feature->name != NULL;
+	     feature++) {
+		bool is_demanded = feature->level <= demands[cpu];
+
+		if (feature->level != OURS && (host & BIT(feature->bit)) == 0) {
+			if (is_demanded) {
+				error_append(error, feature->name);
+				result = -ENOTSUP;
+			}
+		} else if (is_demanded || cpu == CPU_POLICY_HOST || feature->level == OURS) {
+			*cpuid_register(leaf, word->reg) |= (uint32_t)BIT(feature->bit);
+			policy->limits.cr4 |= feature->cr4;
+			policy->limits.xcr0 |= feature->xcr0;
+			policy->limits.efer |= feature->efer;
+		}
+	}
+	return result;
+}
+
 static int policy_set_features(struct cpuid_policy *policy, enum config_cpu cpu,
 			       struct cpuid (*host)(uint32_t, uint32_t), char *error)
 {
-	/* The policy "host" demands of the host what every x86-64 has. */
-	unsigned demanded = cpu == CPU_POLICY_X86_64_V3	  ? V3
-			    : cpu == CPU_POLICY_X86_64_V2 ? V2
-							  : V1;
-	bool missing = false;
+	int result = 0;
 
 	snprintf(error, CPUID_ERROR_MAX, "the host's CPU lacks:");
-	for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
-		const struct cpuid_feature *feature = &features[i];
-		bool present = feature->level == OURS || host_has(host, feature);
-
-		if (!present && feature->level <= demanded) {
-			error_append(error, feature->name);
-			missing = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		if (policy_set_word(policy, cpu, &words[i], host_word(host, &words[i]), error) !=
+		    0) {
+			result = -ENOTSUP;
 		}
-		if (!present || (cpu != CPU_POLICY_HOST && feature->level > demanded &&
-				 feature->level != OURS)) {
-			continue;
-		}
-		*cpuid_word(policy_leaf(policy, feature->leaf, feature->subleaf), feature->reg) |=
-			(uint32_t)BIT(feature->bit);
-		policy->limits.cr4 |= feature->cr4;
-		policy->limits.xcr0 |= feature->xcr0;
-		policy->limits.efer |= feature->efer;
 	}
 	/* Older than its CPUID bit: every x86-64 CPU has it. */
 	policy->limits.cr4 |= CR4_PCE;
-	return missing ? -ENOTSUP : 0;
+	return result;
 }
 
 /* Leaves 2 and 4: caches as the host's, shared with nobody. */
@@ -255,26 +247,44 @@ static void policy_set_caches(struct cpuid_policy *policy, struct cpuid (*host)(
 	}
 }
 
+/* Sizes of the XSAVE area for what is on in XCR0: SDM 1, 13.4.2 and 13.4.3. */
+static uint32_t xsave_size(const struct cpuid *xsave, uint64_t xcr0, bool compacted)
+{
+	uint32_t size = 576; /* legacy area and header: SDM 1, 13.4 */
+
+	for (unsigned i = 2; i < CPUID_SUBLEAF_COUNT; i++) {
+		if ((xcr0 & BIT(i)) == 0) {
+			continue;
+		}
+		if (!compacted) {
+			size = MAX(size, xsave[i].eax + xsave[i].ebx);
+			continue;
+		}
+		if ((xsave[i].ecx & BIT(1)) != 0) {
+			size = (uint32_t)align_up(size, 64);
+		}
+		size += xsave[i].eax;
+	}
+	return size;
+}
+
 /* Leaf 0xd: the state components that XCR0 may switch on, as the host has them. */
 static void policy_set_xsave(struct cpuid_policy *policy, struct cpuid (*host)(uint32_t, uint32_t))
 {
 	struct cpuid *xsave = policy->subleaves[SUB_XSAVE];
-	uint32_t size = 576; /* legacy area and header: SDM 1, 13.4 */
+	uint64_t xcr0 = policy->limits.xcr0;
 
-	if (policy->limits.xcr0 == 0) {
+	if (xcr0 == 0) {
 		/* Without XSAVE there is no leaf 0xd; XCR0 stays at its reset value. */
 		memset(xsave, 0, sizeof(policy->subleaves[SUB_XSAVE]));
 		policy->limits.xcr0 = 1;
 		return;
 	}
 	for (unsigned i = 2; i < CPUID_SUBLEAF_COUNT; i++) {
-		if ((policy->limits.xcr0 & BIT(i)) != 0) {
-			xsave[i] = host(0xd, i);
-			size = MAX(size, xsave[i].eax + xsave[i].ebx);
-		}
+		xsave[i] = (xcr0 & BIT(i)) != 0 ? host(0xd, i) : (struct cpuid){0};
 	}
-	xsave[0].eax = (uint32_t)policy->limits.xcr0;
-	xsave[0].ecx = size;
+	xsave[0].eax = (uint32_t)xcr0;
+	xsave[0].ecx = xsave_size(xsave, xcr0, false);
 }
 
 /* Leaf 0xb: one thread, one core. */
@@ -361,72 +371,18 @@ int cpuid_policy_init(struct cpuid_policy *policy, enum config_cpu cpu, struct c
 	return result;
 }
 
-/* Sizes of the XSAVE area for the present XCR0: SDM 1, 13.4.2 and 13.4.3. */
-static uint32_t xsave_size(const struct cpuid *xsave, uint64_t xcr0, bool compacted)
-{
-	uint32_t size = 576;
-
-	for (unsigned i = 2; i < CPUID_SUBLEAF_COUNT; i++) {
-		if ((xcr0 & BIT(i)) == 0) {
-			continue;
-		}
-		if (!compacted) {
-			size = MAX(size, xsave[i].eax + xsave[i].ebx);
-			continue;
-		}
-		if ((xsave[i].ecx & BIT(1)) != 0) {
-			size = (uint32_t)align_up(size, 64);
-		}
-		size += xsave[i].eax;
-	}
-	return size;
-}
-
-static struct cpuid get_subleaf(const struct cpuid *subleaves, uint32_t subleaf)
-{
-	return subleaf < CPUID_SUBLEAF_COUNT ? subleaves[subleaf] : (struct cpuid){0};
-}
-
 /* Leaves that are not there read 0, as on AMD; Intel repeats the last one. */
 struct cpuid cpuid_policy_get(const struct cpuid_policy *policy, uint32_t leaf, uint32_t subleaf,
 			      const struct cpuid_state *state)
 {
-	struct cpuid result = {0};
+	const struct cpuid *found = policy_leaf(policy, leaf, subleaf);
+	struct cpuid result = found == NULL ? (struct cpuid){0} : *found;
 
-	switch (leaf) {
-	case 0x1:
-		result = policy->basic[1];
-		if ((state->cr4 & CR4_OSXSAVE) != 0) {
-			result.ecx |= (uint32_t)LEAF_1_ECX_OSXSAVE;
-		}
-		if (!state->apic_enabled) {
-			result.edx &= (uint32_t)~LEAF_1_EDX_APIC;
-		}
-		return result;
-	case 0x4:
-		return get_subleaf(policy->subleaves[SUB_CACHE], subleaf);
-	case 0x7:
-		return get_subleaf(policy->subleaves[SUB_FEATURES], subleaf);
-	case 0xb:
-		return get_subleaf(policy->subleaves[SUB_TOPOLOGY], subleaf);
-	case 0xd:
-		result = get_subleaf(policy->subleaves[SUB_XSAVE], subleaf);
-		if (subleaf <= 1 && result.eax != 0) {
-			result.ebx =
-				xsave_size(policy->subleaves[SUB_XSAVE], state->xcr0, subleaf == 1);
-		}
-		return result;
-	default:
-		break;
-	}
-	if (leaf < CPUID_BASIC_COUNT) {
-		return policy->basic[leaf];
-	}
-	if (leaf - CPUID_EXTENDED_BASE < CPUID_EXTENDED_COUNT) {
-		return policy->extended[leaf - CPUID_EXTENDED_BASE];
-	}
-	if (leaf - CPUID_HYPERVISOR_BASE < CPUID_HYPERVISOR_COUNT) {
-		return policy->hypervisor[leaf - CPUID_HYPERVISOR_BASE];
+	if (leaf == 0x1) {
+		result.ecx |= (state->cr4 & CR4_OSXSAVE) != 0 ? (uint32_t)LEAF_1_ECX_OSXSAVE : 0;
+		result.edx &= state->apic_enabled ? UINT32_MAX : (uint32_t)~LEAF_1_EDX_APIC;
+	} else if (leaf == 0xd && subleaf <= 1 && result.eax != 0) {
+		result.ebx = xsave_size(policy->subleaves[SUB_XSAVE], state->xcr0, subleaf == 1);
 	}
 	return result;
 }
