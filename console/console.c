@@ -383,6 +383,7 @@ static void take_input(void)
 			return;
 		}
 		if (console.target && byte == KEY_LEAVE) {
+			type_to_target();
 			leave_target("goes on without the console");
 		} else if (console.dumping && byte == KEY_CTRL_C) {
 			console.dumping = false;
