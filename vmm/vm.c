@@ -390,20 +390,22 @@ static enum config_action ending_action(const struct vm *vm, enum vm_ending endi
 void vm_end(struct vm *vm, enum vm_ending ending, const char *format, ...)
 {
 	bool restart = ending_action(vm, ending) == ACTION_RESTART;
+	bool gives_up;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(vm->ending, sizeof(vm->ending), format, args);
 	va_end(args);
-	log_info("guest %s: %s: %s", vm->config->name, restart ? "restarting" : "stopped",
-		 vm->ending);
+	vm->crash_count += ending == ENDING_CRASH;
+	gives_up = restart && vm->crash_count > VM_CRASH_RESTARTS_MAX;
+	log_info("guest %s: %s: %s", vm->config->name,
+		 restart && !gives_up ? "restarting" : "stopped", vm->ending);
 	if (ending == ENDING_CRASH) {
 		vcpu_dump(vm->vcpu);
-		vm->crash_count++;
 	}
 	free_parts(vm);
 	set_state(vm, VM_STOPPED);
-	if (restart && vm->crash_count > VM_CRASH_RESTARTS_MAX) {
+	if (gives_up) {
 		log_error("guest %s: crashed %u times, left stopped; `start %s` tries again",
 			  vm->config->name, vm->crash_count, vm->config->name);
 	} else if (restart) {
