@@ -3,7 +3,9 @@
  * The life of a guest: starts, ends, pauses, and what an operator asks for.
  * After each the page pool is as it was before.
  */
+#include "base/log.h"
 #include "tests/unit/vm_fixture.h"
+#include "vmm/devices/lapic.h"
 
 #define MEMORY_OF_TWO_SLICES (20 * MIB)
 
@@ -340,6 +342,46 @@ static void test_endings(void **state)
 	}
 }
 
+/* INIT to itself, by the interrupt command register of either APIC mode. */
+static void test_init(void **state)
+{
+	static const char mov_to_ebx[] = "\x89\x03";
+	uint64_t *gpr;
+
+	(void)state;
+	start();
+	gpr = vcpu_gpr(vm->vcpu);
+	gpr[GPR_RAX] = 0x4500;
+	gpr[GPR_RBX] = LAPIC + 0x300;
+	assert_int_equal(memory_write(&vm->memory, GPA(ENTRY), mov_to_ebx, 2), 0);
+	leave((struct exit)HOLE(LAPIC + 0x300, .write = true));
+	assert_nothing_leaked();
+	assert_ending("INIT to its only CPU");
+	start();
+	gpr = vcpu_gpr(vm->vcpu);
+	assert_int_equal(platform_msr_write(vm->platform, MSR_APIC_BASE, LAPIC | 0xd00), 0);
+	gpr[GPR_RCX] = 0x830;
+	gpr[GPR_RAX] = 0x4500;
+	gpr[GPR_RDX] = 0;
+	leave((struct exit){.reason = EXIT_MSR_WRITE});
+	assert_nothing_leaked();
+	assert_ending("INIT to its only CPU");
+}
+
+/* True when a line since `sequence` has these words. */
+static bool log_has(uint64_t sequence, const char *words)
+{
+	struct log_line line;
+
+	while (log_read(&sequence, &line)) {
+		if (strstr(line.text, words) != NULL) {
+			return true;
+		}
+		sequence = line.sequence + 1;
+	}
+	return false;
+}
+
 static void test_crash_limit(void **state)
 {
 	(void)state;
@@ -347,8 +389,13 @@ static void test_crash_limit(void **state)
 	for (unsigned round = 0; round < 2; round++) {
 		start(); /* by the operator: counts anew */
 		for (unsigned i = 1; i <= VM_CRASH_RESTARTS_MAX + 1; i++) {
+			uint64_t log = log_next();
+
 			leave((struct exit){.reason = EXIT_TRIPLE_FAULT});
 			assert_int_equal(vm->crash_count, i);
+			assert_int_equal(log_has(log, "restarting"), i <= VM_CRASH_RESTARTS_MAX);
+			assert_int_equal(log_has(log, "crashed 4 times, left stopped"),
+					 i > VM_CRASH_RESTARTS_MAX);
 			assert_int_equal(vm->state,
 					 i <= VM_CRASH_RESTARTS_MAX ? VM_STARTING : VM_STOPPED);
 			step();
@@ -495,6 +542,7 @@ int main(void)
 		VM_TEST(test_refused_starts),
 		VM_TEST(test_every_shortage),
 		VM_TEST(test_endings),
+		VM_TEST(test_init),
 		VM_TEST(test_crash_limit),
 		VM_TEST(test_restart_without_memory),
 		VM_TEST(test_every_request_in_every_state),
