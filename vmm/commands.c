@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/page.h"
 #include "vmm/exit.h"
 
@@ -242,6 +243,17 @@ static int run_poweroff(int argc, char **argv)
 	host_poweroff();
 }
 
+/* For who wants to see what a dying host looks like, to its operator and its partner. */
+static int run_panic(int argc, char **argv)
+{
+	(void)argc;
+	if (strcmp(argv[1], "--force") != 0) {
+		console_print("This ends the host and its guests; if you mean it: `panic --force`.\n");
+		return -EINVAL;
+	}
+	panic("asked for on the console");
+}
+
 const struct command vmm_commands[] = {
 	{"info", "", "Shows the host: CPUs, features, memory.", 0, 0, run_info, NULL},
 	{"guests", "", "Lists the guests and their states.", 0, 0, run_guests, NULL},
@@ -258,6 +270,8 @@ const struct command vmm_commands[] = {
 	{"stats", "NAME", "Counts a guest's exits by reason.", 1, 1, run_stats, complete_guest},
 	{"reboot", "[--force]", "Restarts the host.", 0, 1, run_reboot, NULL},
 	{"poweroff", "[--force]", "Switches the host off.", 0, 1, run_poweroff, NULL},
+	{"panic", "--force", "Lets the host die as by a fault of its own, to try it.", 1, 1,
+	 run_panic, NULL},
 };
 
 const size_t vmm_command_count = ARRAY_SIZE(vmm_commands);
