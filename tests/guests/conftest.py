@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from labkit import image  # noqa: E402
 from labkit.emulator import Machine, choose  # noqa: E402
-from labkit.host import Host, Missing  # noqa: E402, F401
+from labkit.host import Host, Missing  # noqa: E402
 
 GUESTS_MAX = 16  # vmm/config.h, CONFIG_GUEST_MAX
 CONSOLE_PAGES = 16  # vmm/vm.h, VM_OUTPUT_SIZE: taken at the first start, then kept
@@ -60,6 +60,7 @@ class Dyad:
 
     def __init__(self, host):
         self.host = host
+        self._started = {}  # by guest's name: where in the host's text that was
 
     def command(self, line, timeout=60):
         return self.host.ask(line, PROMPT, timeout)
@@ -71,13 +72,22 @@ class Dyad:
         return int(match.group(1))
 
     def start(self, guest):
-        self.host.send(f"start {guest.name}\r")
-        self.host.expect(rf"Starting {guest.name}\n")
+        self._started[guest.name] = len(self.host.text)
+        self.command(f"start {guest.name}")
+
+    def stop(self, guest):
+        """What Dyad says about it."""
+        self._started[guest.name] = len(self.host.text)
+        self.command(f"stop {guest.name}")
+        return self.wait_end(guest)
 
     def wait_end(self, guest):
-        """What Dyad says about the guest's end."""
-        match = self.host.expect(
-            rf"guest {guest.name}: ((?:stopped|restarting|cannot start): [^\n]*)\n", guest.seconds)
+        """What Dyad says, or has said already, about the end of the guest that was started."""
+        said = re.compile(
+            rf"guest {guest.name}: ((?:stopped|restarting|cannot start): [^\n]*)\n")
+        match = said.search(self.host.text, self._started[guest.name])
+        if match is None:
+            match = self.host.expect(said.pattern, guest.seconds)
         return match.group(1)
 
     def output(self, guest):
@@ -152,16 +162,21 @@ class Rack:
         self._group = None
         self._dyad = None
 
-    def get(self, group):
-        if self._group is not group:
+    @contextlib.contextmanager
+    def host(self, group, **machine):
+        """Dyad with these guests, on this machine. One that does not answer is given up."""
+        if self._group != (group, machine):
             self.clear()
             self._dyad = self._running.enter_context(
-                booted(group, self._tmp_path_factory.mktemp("host")))
-            self._group = group
-        return self._dyad
+                booted(group, self._tmp_path_factory.mktemp("host"), **machine))
+            self._group = (group, machine)
+        try:
+            yield self._dyad
+        except Missing:
+            self.clear()
+            raise
 
     def clear(self):
-        """The next test boots anew: nothing is known about this host any more."""
         self._group = None
         self._running.close()
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from conftest import CONSOLE_PAGES, ROOT, Guest, Missing, chunks, judge
+from conftest import CONSOLE_PAGES, ROOT, Guest, chunks, judge
 
 OPERATOR = r"stopped: stopped by the operator$"
 STOPPED = r"stopped: .+"
@@ -49,7 +49,7 @@ ENDINGS = [
 ENDLESS = [
     Guest("halt_forever", ending=None),
     *(Guest(f"spin_{how}", "spin", f"how={how}", ending=None)
-      for how in ("quietly", "exits", "faults", "prints")),
+      for how in ("quietly", "exits", "faults", "prints", "timer", "ipi", "nmi", "halts")),
 ]
 
 # Whatever comes of these, it must be said, and come to them alone.
@@ -77,33 +77,68 @@ def bad_images():
 GROUPS = chunks(BEHAVIOUR + STORMS + ENDINGS + ENDLESS + STRANGE) + chunks(bad_images())
 
 
-def cases():
-    for group in GROUPS:
-        for guest in group:
-            yield pytest.param(group, guest, id=guest.name)
+# On a host with two CPUs guests run beside the service CPU.
+TWO_CPUS = [
+    Guest("cpuid"), Guest("timers"), Guest("interrupts"), Guest("exceptions"), Guest("modes"),
+    Guest("x2apic"), Guest("fpu"), Guest("idle"), Guest("exit_42", "exit_code", "code=42",
+                                                       ending=r"stopped: exit code 42$"),
+    Guest("triple_fault", ending=r"stopped: triple fault$"),
+    Guest("spin_quietly", "spin", ending=None), Guest("spin_timer", "spin", "how=timer",
+                                                      ending=None),
+    Guest("halt_forever", ending=None),
+]
+
+# At the same time: registers and memory of each are its own.
+NEIGHBOURS = [
+    *(Guest(f"fpu_{seed}", "fpu", f"seed={seed} rounds=60", seconds=180) for seed in (1, 2, 3)),
+    Guest("memory", seconds=180),
+    Guest("spin", "spin", ending=None),
+]
 
 
-def run(dyad, guest):
-    """Start, wait for the end or make it; what Dyad said about it, what the guest printed."""
-    dyad.start(guest)
-    if guest.ending is not None:
-        return dyad.wait_end(guest), dyad.output(guest)
-    output = dyad.wait_marker(guest)
-    dyad.host.send(f"stop {guest.name}\r")
-    return dyad.wait_end(guest), output
+def cases(groups):
+    return [pytest.param(group, guest, id=guest.name) for group in groups for guest in group]
 
 
-@pytest.mark.parametrize("group, guest", cases())
-def test_guest(rack, group, guest):
-    dyad = rack.get(group)
-    try:
-        free = dyad.free_pages()
-        ending, output = run(dyad, guest)
-        leaked = free - dyad.free_pages()
-    except Missing:
-        rack.clear()
-        raise
+def check(guest, ending, output):
     assert re.match(guest.ending or OPERATOR, ending), f"{ending}\n{output}"
     if guest.judged:
         judge(output)
+
+
+def run_alone(rack, group, guest, **machine):
+    with rack.host(group, **machine) as dyad:
+        free = dyad.free_pages()
+        dyad.start(guest)
+        if guest.ending is None:
+            output = dyad.wait_marker(guest)
+            ending = dyad.stop(guest)
+        else:
+            ending = dyad.wait_end(guest)
+            output = dyad.output(guest)
+        leaked = free - dyad.free_pages()
+    check(guest, ending, output)
     assert leaked in (0, CONSOLE_PAGES)
+
+
+@pytest.mark.parametrize("group, guest", cases(GROUPS))
+def test_guest(rack, group, guest):
+    run_alone(rack, group, guest)
+
+
+@pytest.mark.parametrize("group, guest", cases([TWO_CPUS]))
+def test_guest_with_two_cpus(rack, group, guest):
+    run_alone(rack, group, guest, cpus=2)
+
+
+@pytest.mark.parametrize("cpus", (1, 2))
+def test_guests_side_by_side(rack, cpus):
+    *ending, endless = NEIGHBOURS
+    with rack.host(NEIGHBOURS, cpus=cpus) as dyad:
+        for guest in reversed(NEIGHBOURS):
+            dyad.start(guest)
+        endings = {guest: dyad.wait_end(guest) for guest in ending}
+        dyad.stop(endless)
+        outputs = {guest: dyad.output(guest) for guest in ending}
+    for guest in ending:
+        check(guest, endings[guest], outputs[guest])
