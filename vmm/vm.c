@@ -494,12 +494,12 @@ uint64_t vm_deadline_ns(struct vm *vm)
 
 static void deliver_nmi(struct vm *vm)
 {
-	vm->halted = false;
 	vm->nmi_pending = !vcpu_can_take_nmi(vm->vcpu);
 	if (vm->nmi_pending) {
 		vcpu_want_nmi_window(vm->vcpu, true);
 	} else {
 		vcpu_inject_nmi(vm->vcpu);
+		vm->halted = false;
 	}
 }
 

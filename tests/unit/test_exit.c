@@ -270,21 +270,22 @@ static void test_halt_with_interrupts_off(void **state)
 	assert_false(vm_is_ready(vm));
 }
 
+/* One that is blocked waits for its window, and does not end a HLT. */
 static void test_nmi(void **state)
 {
 	(void)state;
-	vm->vcpu->state.interruptibility = BIT(3); /* blocked by an NMI */
-	leave(hlt);
+	vm->vcpu->state.interruptibility = BIT(3); /* by the NMI before */
 	platform_nmi_raise(vm->platform);
-	step();
-	assert_false(vm->halted);
+	leave(hlt);
+	assert_true(vm->halted);
 	assert_true(vm->vcpu->want_nmi_window);
 	assert_int_equal(vm->vcpu->event_count, 0);
 	vm->vcpu->state.interruptibility = 0;
-	leave((struct exit){.reason = EXIT_IRQ_WINDOW});
-	assert_event(VCPU_EVENT_NMI, 2);
-	assert_false(vm->vcpu->want_nmi_window);
 	step();
+	assert_event(VCPU_EVENT_NMI, 2);
+	assert_false(vm->halted);
+	leave((struct exit){.reason = EXIT_IRQ_WINDOW});
+	assert_false(vm->vcpu->want_nmi_window);
 	assert_int_equal(vm->vcpu->event_count, 0);
 }
 
