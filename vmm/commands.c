@@ -248,7 +248,8 @@ static int run_panic(int argc, char **argv)
 {
 	(void)argc;
 	if (strcmp(argv[1], "--force") != 0) {
-		console_print("This ends the host and its guests; if you mean it: `panic --force`.\n");
+		console_print(
+			"This ends the host and its guests; if you mean it: `panic --force`.\n");
 		return -EINVAL;
 	}
 	panic("asked for on the console");
