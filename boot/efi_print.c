@@ -31,16 +31,17 @@ static SIMPLE_TEXT_OUTPUT_INTERFACE *screens[SCREEN_MAX];
 static unsigned screen_count;
 static bool has_serial;
 
+/* As the firmware takes it: with both ends of a line, and a zero behind. */
 struct line {
 	size_t length;
-	char text[LINE_MAX];
+	CHAR16 text[LINE_MAX + 1];
 };
 
 static void find_screens(void);
 static bool is_serial(EFI_DEVICE_PATH *path);
 static void start_serial(void);
 static void format_line(struct line *line, const char *format, va_list arguments);
-static void write_screens(const struct line *line);
+static void write_screens(struct line *line);
 static void write_serial(const struct line *line);
 
 void print_init(void)
@@ -67,24 +68,25 @@ void print_to(unsigned outputs, const char *format, ...)
 
 const char *status_text(EFI_STATUS status)
 {
-	switch (status) {
-	case EFI_NOT_FOUND:
-		return "not found";
-	case EFI_OUT_OF_RESOURCES:
-		return "not enough memory";
-	case EFI_UNSUPPORTED:
-		return "not supported by the firmware";
-	case EFI_DEVICE_ERROR:
-		return "the device reports an error";
-	case EFI_VOLUME_CORRUPTED:
-		return "the volume is damaged";
-	case EFI_NO_MEDIA:
-		return "no medium";
-	case EFI_INVALID_PARAMETER:
-		return "refused by the firmware";
-	default:
-		return "the firmware reports an error";
+	static const struct {
+		EFI_STATUS status;
+		const char *text;
+	} texts[] = {
+		{EFI_NOT_FOUND, "not found"},
+		{EFI_OUT_OF_RESOURCES, "not enough memory"},
+		{EFI_UNSUPPORTED, "not supported by the firmware"},
+		{EFI_DEVICE_ERROR, "the device reports an error"},
+		{EFI_VOLUME_CORRUPTED, "the volume is damaged"},
+		{EFI_NO_MEDIA, "no medium"},
+		{EFI_INVALID_PARAMETER, "refused by the firmware"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (texts[i].status == status) {
+			return texts[i].text;
+		}
 	}
+	return "the firmware reports an error";
 }
 
 /* ---- Screens --------------------------------------------------------------- */
@@ -129,23 +131,10 @@ static bool is_serial(EFI_DEVICE_PATH *path)
 	return false;
 }
 
-static void write_screens(const struct line *line)
+static void write_screens(struct line *line)
 {
-	CHAR16 text[2 * LINE_MAX + 1]; /* each may be a line feed, which takes two */
-	size_t length = 0;
-
-	if (screen_count == 0) {
-		return;
-	}
-	for (size_t i = 0; i < line->length; i++) {
-		if (line->text[i] == '\n') {
-			text[length++] = '\r';
-		}
-		text[length++] = (CHAR16)line->text[i];
-	}
-	text[length] = 0;
 	for (unsigned i = 0; i < screen_count; i++) {
-		(void)FIRMWARE(screens[i]->OutputString(screens[i], text));
+		(void)FIRMWARE(screens[i]->OutputString(screens[i], line->text));
 	}
 }
 
@@ -180,22 +169,15 @@ static void start_serial(void)
 	uart_write(UART_MCR, UART_MCR_DTR_RTS);
 }
 
-static void write_serial_byte(char byte)
-{
-	/* A UART that is stuck must not hold up the host: 100 ms are ten bytes' time twice over. */
-	for (unsigned i = 0; i < 100000 && (uart_read(UART_LSR) & UART_LSR_THRE) == 0; i++) {
-		__builtin_ia32_pause();
-	}
-	uart_write(UART_DATA, (uint8_t)byte);
-}
-
 static void write_serial(const struct line *line)
 {
 	for (size_t i = 0; has_serial && i < line->length; i++) {
-		if (line->text[i] == '\n') {
-			write_serial_byte('\r');
+		/* A stuck UART must not hold up the host: 100 ms are ten bytes' time twice over. */
+		for (unsigned j = 0; j < 100000 && (uart_read(UART_LSR) & UART_LSR_THRE) == 0;
+		     j++) {
+			__builtin_ia32_pause();
 		}
-		write_serial_byte(line->text[i]);
+		uart_write(UART_DATA, (uint8_t)line->text[i]);
 	}
 }
 
@@ -204,7 +186,7 @@ static void write_serial(const struct line *line)
 static void add_character(struct line *line, char character)
 {
 	if (line->length < LINE_MAX) {
-		line->text[line->length++] = character;
+		line->text[line->length++] = (CHAR16)character;
 	}
 }
 
@@ -226,17 +208,16 @@ static void format_line(struct line *line, const char *format, va_list arguments
 {
 	line->length = 0;
 	for (; *format != '\0'; format++) {
-		bool is_long = false;
+		bool is_long = format[0] == '%' && format[1] == 'l';
 
+		if (*format == '\n') {
+			add_character(line, '\r');
+		}
 		if (*format != '%') {
 			add_character(line, *format);
 			continue;
 		}
-		format++;
-		if (*format == 'l') {
-			is_long = true;
-			format++;
-		}
+		format += is_long ? 2 : 1;
 		if (*format == 's') {
 			for (const char *text = va_arg(arguments, const char *); *text; text++) {
 				add_character(line, *text);
@@ -248,4 +229,5 @@ static void format_line(struct line *line, const char *format, va_list arguments
 			add_number(line, number, *format == 'x' ? 16 : 10);
 		}
 	}
+	line->text[line->length] = 0;
 }

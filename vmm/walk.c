@@ -37,26 +37,39 @@
 /* The shape of a tree. Levels count from the leaf: 0 = 4 KiB. */
 struct paging {
 	unsigned level_count;
+	unsigned plain_level_count; /* above are PDPTEs, without rights and accessed bits */
 	unsigned index_bits, entry_size;
 	unsigned large_level_max; /* the largest level that may hold a page */
 	uint64_t root, address; /* mask of addresses in entries */
+	/* By level: bits that are always 0, and in entries with ENTRY_LARGE too. */
+	uint64_t reserved[LEVEL_COUNT_MAX], reserved_large[LEVEL_COUNT_MAX];
 };
 
-static const struct paging paging_32 = {2, 10, 4, 1, BITS(31, 12), BITS(31, 12)};
-static const struct paging paging_32_small = {2, 10, 4, 0, BITS(31, 12), BITS(31, 12)};
-static const struct paging paging_pae = {3, 9, 8, 1, BITS(31, 5), BITS(51, 12)};
-static const struct paging paging_4_level = {4, 9, 8, 2, BITS(51, 12), BITS(51, 12)};
-static const struct paging paging_5_level = {5, 9, 8, 2, BITS(51, 12), BITS(51, 12)};
+/* clang-format off */
+/* SDM 3, 5.4.2 and tables 5-15 to 5-20; above the largest pages ENTRY_LARGE is reserved. */
+#define RESERVED_LONG {0, BITS(20, 13), BITS(29, 13), ENTRY_LARGE, ENTRY_LARGE}
+
+enum { PAGING_32, PAGING_32_SMALL, PAGING_PAE, PAGING_4_LEVEL, PAGING_5_LEVEL };
+static const struct paging pagings[] = {
+	[PAGING_32]       = {2, 2, 10, 4, 1, BITS(31, 12), BITS(31, 12), {0}, {0, BIT(21)}},
+	[PAGING_32_SMALL] = {2, 2, 10, 4, 0, BITS(31, 12), BITS(31, 12), {0}, {0}},
+	[PAGING_PAE]      = {3, 2, 9, 8, 1, BITS(31, 5), BITS(51, 12),
+			     {BITS(62, 52), BITS(62, 52), BITS(63, 52) | BITS(8, 5) | BITS(2, 1)},
+			     {0, BITS(20, 13)}},
+	[PAGING_4_LEVEL]  = {4, 4, 9, 8, 2, BITS(51, 12), BITS(51, 12), {0}, RESERVED_LONG},
+	[PAGING_5_LEVEL]  = {5, 5, 9, 8, 2, BITS(51, 12), BITS(51, 12), {0}, RESERVED_LONG},
+};
+/* clang-format on */
 
 static const struct paging *paging_of(const struct vcpu_mode *mode)
 {
 	if ((mode->efer & EFER_LMA) != 0) {
-		return (mode->cr4 & CR4_LA57) != 0 ? &paging_5_level : &paging_4_level;
+		return &pagings[(mode->cr4 & CR4_LA57) != 0 ? PAGING_5_LEVEL : PAGING_4_LEVEL];
 	}
 	if ((mode->cr4 & CR4_PAE) != 0) {
-		return &paging_pae;
+		return &pagings[PAGING_PAE];
 	}
-	return (mode->cr4 & CR4_PSE) != 0 ? &paging_32 : &paging_32_small;
+	return &pagings[(mode->cr4 & CR4_PSE) != 0 ? PAGING_32 : PAGING_32_SMALL];
 }
 
 /* One walk in progress. */
@@ -74,39 +87,23 @@ struct walk {
 	bool no_execute;
 };
 
-/* Entries of 8 bytes whose bits are fixed: SDM 3, 5.4.2 and tables 5-15 to 5-20. */
-static uint64_t reserved_bits(const struct walk *walk, uint64_t entry, unsigned level)
+static bool is_large(const struct walk *walk)
 {
-	bool is_large = level > 0 && (entry & ENTRY_LARGE) != 0;
-	uint64_t reserved = 0;
-
-	if (walk->paging == &paging_32 && is_large) {
-		return BIT(21);
-	}
-	if (walk->paging->entry_size == 4) {
-		return 0;
-	}
-	if ((walk->mode->efer & EFER_NXE) == 0) {
-		reserved |= ENTRY_NX;
-	}
-	if (walk->paging == &paging_pae) {
-		reserved |= BITS(62, 52);
-		if (level == 2) {
-			return reserved | ENTRY_NX | BITS(8, 5) | BITS(2, 1);
-		}
-	}
-	if (is_large) {
-		/* Above the largest pages the bit itself is reserved. */
-		reserved |= level > walk->paging->large_level_max ? ENTRY_LARGE
-								  : BITS(12 + 9 * level - 1, 13);
-	}
-	return reserved;
+	return walk->level > 0 && (walk->entries[walk->level] & ENTRY_LARGE) != 0;
 }
 
-static bool is_leaf(const struct walk *walk)
+static bool has_reserved_bits(const struct walk *walk)
 {
-	return walk->level == 0 || (walk->level <= walk->paging->large_level_max &&
-				    (walk->entries[walk->level] & ENTRY_LARGE) != 0);
+	const struct paging *paging = walk->paging;
+	uint64_t reserved = paging->reserved[walk->level];
+
+	if (is_large(walk)) {
+		reserved |= paging->reserved_large[walk->level];
+	}
+	if (paging->entry_size == 8 && (walk->mode->efer & EFER_NXE) == 0) {
+		reserved |= ENTRY_NX;
+	}
+	return (walk->entries[walk->level] & reserved) != 0;
 }
 
 /* Follows the tree to the leaf; false, with walk->error, when there is none. */
@@ -128,22 +125,21 @@ static bool walk_descend(struct walk *walk)
 		if (memory_read(walk->memory, gpa, &entry, paging->entry_size) != 0) {
 			entry = BITS(8 * paging->entry_size - 1, 0);
 		}
+		walk->entries[level] = entry;
+		walk->entry_gpas[level] = gpa;
 		if ((entry & ENTRY_PRESENT) == 0) {
 			return false;
 		}
-		if ((entry & reserved_bits(walk, entry, level)) != 0) {
+		if (has_reserved_bits(walk)) {
 			walk->error |= ERROR_PRESENT | ERROR_RESERVED;
 			return false;
 		}
-		walk->entries[level] = entry;
-		walk->entry_gpas[level] = gpa;
-		/* PDPTEs of PAE paging carry no rights. */
-		if (paging != &paging_pae || level != 2) {
+		if (level < paging->plain_level_count) {
 			walk->rights &= entry;
 			walk->no_execute = walk->no_execute || (entry & ENTRY_NX) != 0;
 		}
 		table = entry & paging->address;
-	} while (!is_leaf(walk));
+	} while (walk->level > paging->large_level_max || (walk->level > 0 && !is_large(walk)));
 	return true;
 }
 
@@ -168,15 +164,12 @@ static bool walk_is_allowed(const struct walk *walk)
 	       (!is_user && (mode->cr0 & CR0_WP) == 0);
 }
 
-/* Accessed in all levels, dirty in the leaf: SDM 3, 5.8. PDPTEs have neither. */
+/* Accessed in all levels, dirty in the leaf: SDM 3, 5.8. */
 static void walk_mark(struct walk *walk)
 {
-	for (unsigned level = walk->level; level < walk->paging->level_count; level++) {
+	for (unsigned level = walk->level; level < walk->paging->plain_level_count; level++) {
 		uint64_t entry = walk->entries[level] | ENTRY_ACCESSED;
 
-		if (walk->paging == &paging_pae && level == 2) {
-			continue;
-		}
 		if (level == walk->level && (walk->access & WALK_WRITE) != 0) {
 			entry |= ENTRY_DIRTY;
 		}
@@ -196,7 +189,7 @@ static gpa_t walk_result(const struct walk *walk)
 	uint64_t base = align_down(entry & walk->paging->address, size);
 
 	/* PSE-36: SDM 3, table 5-4. */
-	if (walk->paging == &paging_32 && walk->level == 1) {
+	if (walk->paging->entry_size == 4 && walk->level == 1) {
 		base |= field_get(BITS(20, 13), entry) << 32;
 	}
 	return GPA(base | (walk->linear & (size - 1)));
@@ -240,12 +233,8 @@ int walk_translate(struct guest_memory *memory, const struct vcpu_mode *mode, ui
 		}
 		walk.error |= ERROR_PRESENT;
 	}
-	if ((access & WALK_WRITE) != 0) {
-		walk.error |= ERROR_WRITE;
-	}
-	if (mode->cpl == 3) {
-		walk.error |= ERROR_USER;
-	}
+	walk.error |= (access & WALK_WRITE) != 0 ? ERROR_WRITE : 0;
+	walk.error |= mode->cpl == 3 ? ERROR_USER : 0;
 	/* Told only where something can forbid it: SDM 3, 5.7. */
 	if ((access & WALK_FETCH) != 0 &&
 	    ((mode->cr4 & CR4_SMEP) != 0 ||
