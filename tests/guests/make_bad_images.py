@@ -13,6 +13,7 @@ from pathlib import Path
 # Offsets in an ELF32 file and in its first program header.
 ELF_ENTRY, ELF_TABLE, ELF_TABLE_STRIDE, ELF_TABLE_COUNT = 24, 28, 42, 44
 SEGMENT_OFFSET, SEGMENT_PHYSICAL, SEGMENT_FILE_SIZE, SEGMENT_MEMORY_SIZE = 4, 12, 16, 20
+PT_NOTE, XEN_ELFNOTE_PHYS32_ENTRY, NOTE_AT = 4, 18, 0x200
 MULTIBOOT_MAGIC = 0x1BADB002
 
 # Offsets in a bzImage (Linux, Documentation/arch/x86/boot.rst).
@@ -39,6 +40,20 @@ def with_multiboot_header(image, *fields):
     words = (MULTIBOOT_MAGIC, flags, -(MULTIBOOT_MAGIC + flags) & 0xFFFFFFFF, *fields[1:])
     changed = bytearray(image)
     struct.pack_into(f"<{len(words)}I", changed, at, *words)
+    return bytes(changed)
+
+
+def with_note(image, name_size=4, value=struct.pack("<I", 0x100000), value_size=None,
+              segment_offset=NOTE_AT):
+    """The image with a PVH entry note, in the gap between its headers and its code."""
+    changed = bytearray(image)
+    note = struct.pack("<III4s", name_size, len(value) if value_size is None else value_size,
+                       XEN_ELFNOTE_PHYS32_ENTRY, b"Xen\0") + value
+    table, stride = struct.unpack_from("<I", image, ELF_TABLE)[0], 32
+    struct.pack_into("<8I", changed, table + stride, PT_NOTE, segment_offset, 0, 0,
+                     len(note), len(note), 4, 4)
+    struct.pack_into("<H", changed, ELF_TABLE_COUNT, 2)
+    changed[NOTE_AT:NOTE_AT + len(note)] = note
     return bytes(changed)
 
 
@@ -81,6 +96,11 @@ def images(good):
         "bad_mb_unordered": with_multiboot_header(
             good, 0x10003, 0x200000, 0x100000, 0x80000, 0x40000, 0x100000),
         "bad_mb_flags": with_multiboot_header(good, 0xFFFF),
+        "bad_pvh_name_size": with_note(good, name_size=0xFFFFFFFF),
+        "bad_pvh_value_size": with_note(good, value_size=0xFFFFFFF0),
+        "bad_pvh_segment": with_note(good, segment_offset=0xFFFFFFF0),
+        "bad_pvh_entry": with_note(good, value=struct.pack("<I", 0x50000000)),
+        "bad_pvh_entry_64": with_note(good, value=struct.pack("<Q", 2**63)),
         "bad_bz_setup": with_word(bz, BZ_SETUP_SECTORS, 255, "<B"),
         "bad_bz_code_size": with_word(bz, BZ_CODE_SIZE, 0xFFFFFFFF),
         "bad_bz_no_code": with_word(bz, BZ_CODE_SIZE, 0),

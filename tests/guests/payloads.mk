@@ -33,15 +33,18 @@ payloads: $(PAYLOADS) $(PAYLOAD_DIR)/bad/stamp ## guest payloads in build/guests
 
 $(PAYLOAD_DIR)/lib/%.o: tests/guests/lib/%
 	@mkdir -p $(@D)
+	@echo "  CC $@"
 	$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The runner knows its payload's name, so it is compiled for each.
 $(PAYLOAD_DIR)/%.main.o: tests/guests/lib/lib.c
 	@mkdir -p $(@D)
+	@echo "  CC $@"
 	$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -DPAYLOAD_NAME='"$*"' -MMD -MP -c -o $@ $<
 
 $(PAYLOAD_DIR)/%.o: tests/guests/%.c
 	@mkdir -p $(@D)
+	@echo "  CC $@"
 	$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(PAYLOAD_DIR)/lib/lib.a: $(PAYLOAD_LIB_OBJECTS)
@@ -50,6 +53,7 @@ $(PAYLOAD_DIR)/lib/lib.a: $(PAYLOAD_LIB_OBJECTS)
 
 $(PAYLOADS): $(PAYLOAD_DIR)/%: $(PAYLOAD_DIR)/lib/start.S.o $(PAYLOAD_DIR)/%.o \
 		$(PAYLOAD_DIR)/%.main.o $(PAYLOAD_DIR)/lib/lib.a tests/guests/lib/payload.ld
+	@echo "  LD $@"
 	ld $(PAYLOAD_LDFLAGS) -o $@.elf64 $(filter %.o %.a,$^)
 	objcopy -O elf32-i386 $@.elf64 $@
 	@rm $@.elf64

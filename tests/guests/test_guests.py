@@ -64,7 +64,8 @@ STRANGE = [
 
 # make_bad_images.py. Dyad looks at no field behind these lies: such a guest starts.
 HARMLESS = ("bad_bz_address", "bad_bz_header_end", "bad_elf_entry", "bad_elf_low",
-            "bad_mb_addresses", "bad_mb_unordered")
+            "bad_mb_addresses", "bad_mb_unordered", "bad_pvh_name_size",
+            "bad_pvh_segment", "bad_pvh_value_size")
 
 
 def bad_images():
@@ -80,13 +81,16 @@ GROUPS = chunks(BEHAVIOUR + STORMS + ENDINGS + ENDLESS + STRANGE) + chunks(bad_i
 # On a host with two CPUs guests run beside the service CPU.
 TWO_CPUS = [
     Guest("cpuid"), Guest("timers"), Guest("interrupts"), Guest("exceptions"), Guest("modes"),
-    Guest("x2apic"), Guest("fpu"), Guest("idle"), Guest("exit_42", "exit_code", "code=42",
-                                                       ending=r"stopped: exit code 42$"),
+    Guest("x2apic"), Guest("fpu"), Guest("idle"),
+    Guest("exit_42", "exit_code", "code=42", ending=r"stopped: exit code 42$"),
     Guest("triple_fault", ending=r"stopped: triple fault$"),
-    Guest("spin_quietly", "spin", ending=None), Guest("spin_timer", "spin", "how=timer",
-                                                      ending=None),
+    Guest("spin_quietly", "spin", ending=None),
+    Guest("spin_timer", "spin", "how=timer", ending=None),
     Guest("halt_forever", ending=None),
 ]
+
+# On a host where an MSR that does not exist faults, also for Dyad.
+STRICT = [Guest("cpuid"), Guest("msrs"), Guest("msr_storm", seconds=300)]
 
 # At the same time: registers and memory of each are its own.
 NEIGHBOURS = [
@@ -129,6 +133,11 @@ def test_guest(rack, group, guest):
 @pytest.mark.parametrize("group, guest", cases([TWO_CPUS]))
 def test_guest_with_two_cpus(rack, group, guest):
     run_alone(rack, group, guest, cpus=2)
+
+
+@pytest.mark.parametrize("group, guest", cases([STRICT]))
+def test_guest_where_unknown_msrs_fault(rack, group, guest):
+    run_alone(rack, group, guest, ignore_bad_msrs=False)
 
 
 @pytest.mark.parametrize("cpus", (1, 2))
