@@ -44,6 +44,18 @@ static void test_simple_exits(void **state)
 	}
 }
 
+/* Each has a name of its own, for the operator. */
+static void test_reason_names(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < EXIT_REASON_COUNT; i++) {
+		assert_non_null(exit_reason_name(i));
+		for (unsigned j = 0; j < i; j++) {
+			assert_string_not_equal(exit_reason_name(i), exit_reason_name(j));
+		}
+	}
+}
+
 static void test_hypercall(void **state)
 {
 	(void)state;
@@ -320,9 +332,12 @@ static void touch(const char *code, size_t size, uint64_t gpa)
 }
 
 #define MOV_EAX_FROM_EBX "\x8b\x03"
+#define MOV_EBX_FROM_EAX "\x89\x03"
+#define CMP_EAX_WITH_EBX "\x3b\x03"
+#define MOV_ESP_FROM_EBX "\x8b\x23"
+#define MOV_EAX_FROM_ESP "\x8b\x04\x24"
 #define MOVSD "\xa5"
 #define OUTSB "\x6e"
-#define FNINIT "\xdb\xe3" /* has no operand: no reason to leave */
 
 static void test_device_memory(void **state)
 {
@@ -336,6 +351,26 @@ static void test_device_memory(void **state)
 	assert_int_equal(vm->hole_count, 0);
 }
 
+/* Instructions that use more than general registers: flags, the stack pointer. */
+static void test_device_operands(void **state)
+{
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint64_t version;
+
+	(void)state;
+	gpr[GPR_RBX] = LAPIC + 0x30;
+	touch(MOV_ESP_FROM_EBX, 2, LAPIC + 0x30);
+	version = vcpu_get_rsp(vm->vcpu);
+	assert_int_equal(version & 0xff, 0x14);
+	gpr[GPR_RAX] = version;
+	touch(CMP_EAX_WITH_EBX, 2, LAPIC + 0x30);
+	assert_true(vm->vcpu->state.rflags & BIT(6)); /* ZF */
+	vcpu_set_rsp(vm->vcpu, LAPIC + 0x30);
+	gpr[GPR_RAX] = 0;
+	touch(MOV_EAX_FROM_ESP, 3, LAPIC + 0x30);
+	assert_int_equal(gpr[GPR_RAX], version);
+}
+
 static void test_hole(void **state)
 {
 	uint64_t *gpr = vcpu_gpr(vm->vcpu);
@@ -345,8 +380,9 @@ static void test_hole(void **state)
 	touch(MOV_EAX_FROM_EBX, 2, MACHINE_PCI_WINDOW_BASE);
 	assert_int_equal(gpr[GPR_RAX], UINT32_MAX);
 	assert_true(vm->hole_reported);
-	touch(MOV_EAX_FROM_EBX, 2, MACHINE_PCI_WINDOW_BASE);
+	touch(MOV_EBX_FROM_EAX, 2, MACHINE_PCI_WINDOW_BASE);
 	assert_int_equal(vm->hole_count, 2);
+	assert_int_equal(vm->vcpu->state.rip, ENTRY + 2);
 	assert_int_equal(vm->state, VM_RUNNING);
 }
 
@@ -384,10 +420,37 @@ static void test_string_output(void **state)
 	assert_int_equal(vm->vcpu->state.rip, ENTRY + 1);
 }
 
+/* Many at once come in several goes, the guest's interrupts between them. */
+static void test_string_input(void **state)
+{
+	static const char rep_insb[] = "\xf3\x6c";
+	const struct exit insb = {.reason = EXIT_IO,
+				  .io = {.port = 0x80, .size = 1, .in = true, .string = true}};
+	uint64_t *gpr = vcpu_gpr(vm->vcpu);
+	uint8_t bytes[302];
+
+	(void)state;
+	assert_int_equal(memory_write(&vm->memory, GPA(ENTRY), rep_insb, 2), 0);
+	gpr[GPR_RCX] = 300;
+	gpr[GPR_RDX] = 0x80;
+	gpr[GPR_RDI] = 0x2001;
+	leave(insb);
+	assert_in_range(gpr[GPR_RCX], 1, 299);
+	assert_int_equal(vm->vcpu->state.rip, ENTRY);
+	leave(insb);
+	assert_int_equal(gpr[GPR_RCX], 0);
+	assert_int_equal(vm->vcpu->state.rip, ENTRY + 2);
+	assert_int_equal(memory_read(&vm->memory, GPA(0x2000), bytes, sizeof(bytes)), 0);
+	for (unsigned i = 0; i < sizeof(bytes); i++) {
+		assert_int_equal(bytes[i], i == 0 || i == 301 ? 0 : 0xff);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUNNING_TEST(test_simple_exits),
+		RUNNING_TEST(test_reason_names),
 		RUNNING_TEST(test_hypercall),
 		RUNNING_TEST(test_cpuid),
 		RUNNING_TEST(test_ports),
@@ -402,9 +465,11 @@ int main(void)
 		RUNNING_TEST(test_nmi),
 		RUNNING_TEST(test_deadlines),
 		RUNNING_TEST(test_device_memory),
+		RUNNING_TEST(test_device_operands),
 		RUNNING_TEST(test_hole),
 		RUNNING_TEST(test_fault_in_emulation),
 		RUNNING_TEST(test_string_output),
+		RUNNING_TEST(test_string_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
