@@ -42,232 +42,50 @@ struct key {
 	bool is_needed; /* a guest cannot do without */
 };
 
-static const char *set_string(const struct key *key, struct slice value, void *field);
-static const char *set_text(const struct key *key, struct slice value, void *field);
-static const char *set_module(const struct key *key, struct slice value, void *field);
-static const char *set_memory(const struct key *key, struct slice value, void *field);
-static const char *set_seconds(const struct key *key, struct slice value, void *field);
-static const char *set_word(const struct key *key, struct slice value, void *field);
-static const char *set_start(const struct key *key, struct slice value, void *field);
+/* ---- Slices --------------------------------------------------------------- */
 
-#define ALLOWED_NAME "up to 31 letters, digits, - and _"
-#define ALLOWED_FILE "a file below \\dyad\\, up to 63 letters, digits, and . - _ + / \\"
-#define ALLOWED_ACTION "stop, restart"
+/* Takes what is before the separator, or all, off *text; the separator goes. */
+static struct slice slice_take(struct slice *text, char separator)
+{
+	const char *end = memchr(text->start, separator, text->length);
+	struct slice taken = *text;
+
+	if (end == NULL) {
+		text->length = 0;
+		return taken;
+	}
+	taken.length = (size_t)(end - text->start);
+	*text = (struct slice){end + 1, text->length - taken.length - 1};
+	return taken;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct slice slice_trim(struct slice slice)
+{
+	while (slice.length > 0 && is_blank(slice.start[0])) {
+		slice.start++;
+		slice.length--;
+	}
+	while (slice.length > 0 && is_blank(slice.start[slice.length - 1])) {
+		slice.length--;
+	}
+	return slice;
+}
+
+static bool slice_equals(struct slice slice, const char *word)
+{
+	return slice.length == strlen(word) && memcmp(slice.start, word, slice.length) == 0;
+}
+
+/* ---- Values ------------------------------------------------------------- */
 
 #define NAME_PUNCTUATION "-_"
 /* Both separators: folders below \dyad\ are written either way. */
 #define FILE_PUNCTUATION "-_.+/\\"
-
-_Static_assert(CPU_POLICY_HOST == 0 && CPU_POLICY_X86_64_V3 == 2, "the order of its words");
-_Static_assert(ACTION_STOP == 0 && ACTION_RESTART == 1, "the order of ALLOWED_ACTION");
-_Static_assert(sizeof(enum config_cpu) == sizeof(unsigned), "set_word writes an unsigned");
-_Static_assert(sizeof(enum config_action) == sizeof(unsigned), "set_word writes an unsigned");
-
-#define FIELD(type, member) offsetof(type, member), sizeof(((type *)0)->member)
-#define HOST(member) FIELD(struct config, member)
-#define GUEST(member) FIELD(struct config_guest, member)
-
-static const struct key host_keys[] = {
-	{"name", set_string, HOST(host_name), ALLOWED_NAME, .punctuation = NAME_PUNCTUATION},
-	{"panic-reboot-s", set_seconds, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds"},
-	{.name = NULL},
-};
-
-static const struct key guest_keys[] = {
-	{"kernel", set_string, GUEST(kernel), ALLOWED_FILE, FILE_PUNCTUATION, .is_needed = true},
-	{"initrd", set_string, GUEST(initrd), ALLOWED_FILE, .punctuation = FILE_PUNCTUATION},
-	{"cmdline", set_text, GUEST(cmdline), .allowed = "up to 1023 printable characters"},
-	{"module", set_module, 0, 0, "FILE or FILE ARGUMENTS, up to 63 characters, at most 4 times",
-	 .repeatable = true},
-	{"memory", set_memory, GUEST(memory),
-	 .allowed = "a multiple of 2M from 2M to 1024G, for example 256M or 1G", .is_needed = true},
-	{"cpu", set_word, GUEST(cpu), .allowed = "host, x86-64-v2, x86-64-v3"},
-	{"start", set_start, GUEST(start), .allowed = "auto, manual"},
-	{"on-poweroff", set_word, GUEST(on_poweroff), .allowed = ALLOWED_ACTION},
-	{"on-reboot", set_word, GUEST(on_reboot), .allowed = ALLOWED_ACTION},
-	{"on-crash", set_word, GUEST(on_crash), .allowed = ALLOWED_ACTION},
-	{.name = NULL},
-};
-
-static void parse_line(struct parser *parser, struct slice line);
-static void section_end(struct parser *parser);
-static struct slice slice_take(struct slice *text, char separator);
-static struct slice slice_trim(struct slice slice);
-static bool slice_equals(struct slice slice, const char *word);
-static void mistake(struct parser *parser, unsigned line, const char *format, ...);
-
-unsigned config_parse(const char *text, size_t size, struct config *config,
-		      config_report_fn *report, void *context)
-{
-	struct parser parser = {.config = config, .report = report, .context = context};
-	struct slice rest = {text, size};
-
-	memset(config, 0, sizeof(*config));
-	memcpy(config->host_name, "dyad", sizeof("dyad"));
-	config->panic_reboot_s = 10;
-
-	/* Editors on Windows start a text with a byte order mark. */
-	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-		rest = (struct slice){text + 3, size - 3};
-	}
-	while (rest.length > 0) {
-		parser.line++;
-		parse_line(&parser, slice_trim(slice_take(&rest, '\n')));
-	}
-	section_end(&parser);
-	return parser.mistake_count;
-}
-
-/* ---- Sections ------------------------------------------------------------- */
-
-static void parse_host(struct parser *parser)
-{
-	if (parser->host_seen) {
-		mistake(parser, parser->line, "a second section [host]; allowed: one");
-		return;
-	}
-	parser->host_seen = true;
-	parser->section = SECTION_HOST;
-}
-
-/* A section that gives no guest is reported and passed over with all its keys. */
-static void parse_guest(struct parser *parser, struct slice name)
-{
-	const struct key name_key = {.size = CONFIG_NAME_MAX, .punctuation = NAME_PUNCTUATION};
-	struct config *config = parser->config;
-	struct config_guest *guest;
-
-	for (unsigned i = 0; i < config->guest_count; i++) {
-		if (slice_equals(name, config->guests[i].name)) {
-			mistake(parser, parser->line,
-				"a second guest %q; allowed: one section for each name", name);
-			return;
-		}
-	}
-	if (config->guest_count == CONFIG_GUEST_MAX) {
-		_Static_assert(CONFIG_GUEST_MAX == 16, "the sentence says so");
-		mistake(parser, parser->line, "too many guests; allowed: 16 sections [guest NAME]");
-		return;
-	}
-	guest = &config->guests[config->guest_count];
-	if (set_string(&name_key, name, guest->name) != NULL) {
-		mistake(parser, parser->line, "%q is no name for a guest; allowed: " ALLOWED_NAME,
-			name);
-		return;
-	}
-	config->guest_count++;
-	guest->line = parser->line;
-	guest->valid = true;
-	guest->start = true;
-	guest->on_reboot = ACTION_RESTART;
-	parser->guest = guest;
-	parser->section = SECTION_GUEST;
-}
-
-static void parse_section(struct parser *parser, struct slice header)
-{
-	struct slice inner = {header.start + 1, header.length - 1};
-
-	parser->section = SECTION_IGNORED;
-	parser->seen = 0;
-	if (inner.length > 0 && inner.start[inner.length - 1] == ']') {
-		inner.length--;
-		inner = slice_trim(inner);
-		if (slice_equals(inner, "host")) {
-			parse_host(parser);
-			return;
-		}
-		if (inner.length >= 6 && memcmp(inner.start, "guest", 5) == 0 &&
-		    (inner.start[5] == ' ' || inner.start[5] == '\t')) {
-			inner = (struct slice){inner.start + 6, inner.length - 6};
-			parse_guest(parser, slice_trim(inner));
-			return;
-		}
-	}
-	mistake(parser, parser->line, "unknown section %q; allowed: [host], [guest NAME]", header);
-}
-
-static void section_end(struct parser *parser)
-{
-	if (parser->section != SECTION_GUEST) {
-		return;
-	}
-	for (const struct key *key = guest_keys; key->name != NULL; key++) {
-		if (key->is_needed && (parser->seen & 1u << (key - guest_keys)) == 0) {
-			mistake(parser, parser->guest->line, "%t has no %s; allowed: %s", key->name,
-				key->allowed);
-		}
-	}
-}
-
-/* ---- Lines ---------------------------------------------------------------- */
-
-static const struct key *keys_of(const struct parser *parser)
-{
-	return parser->section == SECTION_HOST ? host_keys : guest_keys;
-}
-
-static void parse_value(struct parser *parser, const struct key *key, struct slice value)
-{
-	unsigned bit = 1u << (key - keys_of(parser));
-	char *fields =
-		parser->section == SECTION_HOST ? (char *)parser->config : (char *)parser->guest;
-	const char *wrong = "is given a second time";
-
-	if ((parser->seen & bit) == 0 || key->repeatable) {
-		wrong = key->set(key, value, fields + key->offset);
-	}
-	parser->seen |= bit;
-	if (wrong != NULL) {
-		mistake(parser, parser->line, "%s = %q in %t %s; allowed: %s", key->name, value,
-			wrong, key->allowed);
-	}
-}
-
-static void parse_key(struct parser *parser, struct slice line)
-{
-	const char *equals = memchr(line.start, '=', line.length);
-	struct slice name = line, value;
-
-	if (parser->section == SECTION_NONE) {
-		mistake(parser, parser->line,
-			"%q stands before the first section; allowed: [host], [guest NAME], "
-			"lines of comment with #",
-			line);
-		return;
-	}
-	if (equals == NULL) {
-		mistake(parser, parser->line,
-			"%q is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT", line);
-		return;
-	}
-	name.length = (size_t)(equals - line.start);
-	name = slice_trim(name);
-	value.start = equals + 1;
-	value.length = (size_t)(line.start + line.length - value.start);
-	for (const struct key *key = keys_of(parser); key->name != NULL; key++) {
-		if (slice_equals(name, key->name)) {
-			parse_value(parser, key, slice_trim(value));
-			return;
-		}
-	}
-	mistake(parser, parser->line, "unknown key %q in %t; allowed: %k", name);
-}
-
-static void parse_line(struct parser *parser, struct slice line)
-{
-	if (line.length == 0 || line.start[0] == '#' || line.start[0] == ';') {
-		return;
-	}
-	if (line.start[0] == '[') {
-		section_end(parser);
-		parse_section(parser, line);
-	} else if (parser->section != SECTION_IGNORED) {
-		parse_key(parser, line);
-	}
-}
-
-/* ---- Values ------------------------------------------------------------- */
 
 /* Text is what can be printed; set_string allows less. */
 static const char *set_text(const struct key *key, struct slice value, void *field)
@@ -420,44 +238,49 @@ static const char *set_start(const struct key *key, struct slice value, void *fi
 	return wrong;
 }
 
-/* ---- Slices and sentences ------------------------------------------------ */
+/* ---- Keys ----------------------------------------------------------------- */
 
-/* Takes what is before the separator, or all, off *text; the separator goes. */
-static struct slice slice_take(struct slice *text, char separator)
+#define ALLOWED_NAME "up to 31 letters, digits, - and _"
+#define ALLOWED_FILE "a file below \\dyad\\, up to 63 letters, digits, and . - _ + / \\"
+#define ALLOWED_ACTION "stop, restart"
+
+_Static_assert(CPU_POLICY_HOST == 0 && CPU_POLICY_X86_64_V3 == 2, "the order of its words");
+_Static_assert(ACTION_STOP == 0 && ACTION_RESTART == 1, "the order of ALLOWED_ACTION");
+_Static_assert(sizeof(enum config_cpu) == sizeof(unsigned), "set_word writes an unsigned");
+_Static_assert(sizeof(enum config_action) == sizeof(unsigned), "set_word writes an unsigned");
+
+#define FIELD(type, member) offsetof(type, member), sizeof(((type *)0)->member)
+#define HOST(member) FIELD(struct config, member)
+#define GUEST(member) FIELD(struct config_guest, member)
+
+static const struct key host_keys[] = {
+	{"name", set_string, HOST(host_name), ALLOWED_NAME, .punctuation = NAME_PUNCTUATION},
+	{"panic-reboot-s", set_seconds, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds"},
+	{.name = NULL},
+};
+
+static const struct key guest_keys[] = {
+	{"kernel", set_string, GUEST(kernel), ALLOWED_FILE, FILE_PUNCTUATION, .is_needed = true},
+	{"initrd", set_string, GUEST(initrd), ALLOWED_FILE, .punctuation = FILE_PUNCTUATION},
+	{"cmdline", set_text, GUEST(cmdline), .allowed = "up to 1023 printable characters"},
+	{"module", set_module, 0, 0, "FILE or FILE ARGUMENTS, up to 63 characters, at most 4 times",
+	 .repeatable = true},
+	{"memory", set_memory, GUEST(memory),
+	 .allowed = "a multiple of 2M from 2M to 1024G, for example 256M or 1G", .is_needed = true},
+	{"cpu", set_word, GUEST(cpu), .allowed = "host, x86-64-v2, x86-64-v3"},
+	{"start", set_start, GUEST(start), .allowed = "auto, manual"},
+	{"on-poweroff", set_word, GUEST(on_poweroff), .allowed = ALLOWED_ACTION},
+	{"on-reboot", set_word, GUEST(on_reboot), .allowed = ALLOWED_ACTION},
+	{"on-crash", set_word, GUEST(on_crash), .allowed = ALLOWED_ACTION},
+	{.name = NULL},
+};
+
+static const struct key *keys_of(const struct parser *parser)
 {
-	const char *end = memchr(text->start, separator, text->length);
-	struct slice taken = *text;
-
-	if (end == NULL) {
-		text->length = 0;
-		return taken;
-	}
-	taken.length = (size_t)(end - text->start);
-	*text = (struct slice){end + 1, text->length - taken.length - 1};
-	return taken;
+	return parser->section == SECTION_HOST ? host_keys : guest_keys;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct slice slice_trim(struct slice slice)
-{
-	while (slice.length > 0 && is_blank(slice.start[0])) {
-		slice.start++;
-		slice.length--;
-	}
-	while (slice.length > 0 && is_blank(slice.start[slice.length - 1])) {
-		slice.length--;
-	}
-	return slice;
-}
-
-static bool slice_equals(struct slice slice, const char *word)
-{
-	return slice.length == strlen(word) && memcmp(slice.start, word, slice.length) == 0;
-}
+/* ---- Mistakes ------------------------------------------------------------- */
 
 /* A sentence that is put together piece by piece; what is too long is cut. */
 struct sentence {
@@ -537,4 +360,170 @@ static void mistake(struct parser *parser, unsigned line, const char *format, ..
 	if (parser->section == SECTION_GUEST) {
 		parser->guest->valid = false;
 	}
+}
+
+/* ---- Sections ------------------------------------------------------------- */
+
+static void parse_host(struct parser *parser)
+{
+	if (parser->host_seen) {
+		mistake(parser, parser->line, "a second section [host]; allowed: one");
+		return;
+	}
+	parser->host_seen = true;
+	parser->section = SECTION_HOST;
+}
+
+/* A section that gives no guest is reported and passed over with all its keys. */
+static void parse_guest(struct parser *parser, struct slice name)
+{
+	const struct key name_key = {.size = CONFIG_NAME_MAX, .punctuation = NAME_PUNCTUATION};
+	struct config *config = parser->config;
+	struct config_guest *guest;
+
+	for (unsigned i = 0; i < config->guest_count; i++) {
+		if (slice_equals(name, config->guests[i].name)) {
+			mistake(parser, parser->line,
+				"a second guest %q; allowed: one section for each name", name);
+			return;
+		}
+	}
+	if (config->guest_count == CONFIG_GUEST_MAX) {
+		_Static_assert(CONFIG_GUEST_MAX == 16, "the sentence says so");
+		mistake(parser, parser->line, "too many guests; allowed: 16 sections [guest NAME]");
+		return;
+	}
+	guest = &config->guests[config->guest_count];
+	if (set_string(&name_key, name, guest->name) != NULL) {
+		mistake(parser, parser->line, "%q is no name for a guest; allowed: " ALLOWED_NAME,
+			name);
+		return;
+	}
+	config->guest_count++;
+	guest->line = parser->line;
+	guest->valid = true;
+	guest->start = true;
+	guest->on_reboot = ACTION_RESTART;
+	parser->guest = guest;
+	parser->section = SECTION_GUEST;
+}
+
+static void parse_section(struct parser *parser, struct slice header)
+{
+	struct slice inner = {header.start + 1, header.length - 1};
+
+	parser->section = SECTION_IGNORED;
+	parser->seen = 0;
+	if (inner.length > 0 && inner.start[inner.length - 1] == ']') {
+		inner.length--;
+		inner = slice_trim(inner);
+		if (slice_equals(inner, "host")) {
+			parse_host(parser);
+			return;
+		}
+		if (inner.length >= 6 && memcmp(inner.start, "guest", 5) == 0 &&
+		    (inner.start[5] == ' ' || inner.start[5] == '\t')) {
+			inner = (struct slice){inner.start + 6, inner.length - 6};
+			parse_guest(parser, slice_trim(inner));
+			return;
+		}
+	}
+	mistake(parser, parser->line, "unknown section %q; allowed: [host], [guest NAME]", header);
+}
+
+static void section_end(struct parser *parser)
+{
+	if (parser->section != SECTION_GUEST) {
+		return;
+	}
+	for (const struct key *key = guest_keys; key->name != NULL; key++) {
+		if (key->is_needed && (parser->seen & 1u << (key - guest_keys)) == 0) {
+			mistake(parser, parser->guest->line, "%t has no %s; allowed: %s", key->name,
+				key->allowed);
+		}
+	}
+}
+
+/* ---- Lines ---------------------------------------------------------------- */
+
+static void parse_value(struct parser *parser, const struct key *key, struct slice value)
+{
+	unsigned bit = 1u << (key - keys_of(parser));
+	char *fields =
+		parser->section == SECTION_HOST ? (char *)parser->config : (char *)parser->guest;
+	const char *wrong = "is given a second time";
+
+	if ((parser->seen & bit) == 0 || key->repeatable) {
+		wrong = key->set(key, value, fields + key->offset);
+	}
+	parser->seen |= bit;
+	if (wrong != NULL) {
+		mistake(parser, parser->line, "%s = %q in %t %s; allowed: %s", key->name, value,
+			wrong, key->allowed);
+	}
+}
+
+static void parse_key(struct parser *parser, struct slice line)
+{
+	const char *equals = memchr(line.start, '=', line.length);
+	struct slice name = line, value;
+
+	if (parser->section == SECTION_NONE) {
+		mistake(parser, parser->line,
+			"%q stands before the first section; allowed: [host], [guest NAME], "
+			"lines of comment with #",
+			line);
+		return;
+	}
+	if (equals == NULL) {
+		mistake(parser, parser->line,
+			"%q is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT", line);
+		return;
+	}
+	name.length = (size_t)(equals - line.start);
+	name = slice_trim(name);
+	value.start = equals + 1;
+	value.length = (size_t)(line.start + line.length - value.start);
+	for (const struct key *key = keys_of(parser); key->name != NULL; key++) {
+		if (slice_equals(name, key->name)) {
+			parse_value(parser, key, slice_trim(value));
+			return;
+		}
+	}
+	mistake(parser, parser->line, "unknown key %q in %t; allowed: %k", name);
+}
+
+static void parse_line(struct parser *parser, struct slice line)
+{
+	if (line.length == 0 || line.start[0] == '#' || line.start[0] == ';') {
+		return;
+	}
+	if (line.start[0] == '[') {
+		section_end(parser);
+		parse_section(parser, line);
+	} else if (parser->section != SECTION_IGNORED) {
+		parse_key(parser, line);
+	}
+}
+
+unsigned config_parse(const char *text, size_t size, struct config *config,
+		      config_report_fn *report, void *context)
+{
+	struct parser parser = {.config = config, .report = report, .context = context};
+	struct slice rest = {text, size};
+
+	memset(config, 0, sizeof(*config));
+	memcpy(config->host_name, "dyad", sizeof("dyad"));
+	config->panic_reboot_s = 10;
+
+	/* Editors on Windows start a text with a byte order mark. */
+	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		rest = (struct slice){text + 3, size - 3};
+	}
+	while (rest.length > 0) {
+		parser.line++;
+		parse_line(&parser, slice_trim(slice_take(&rest, '\n')));
+	}
+	section_end(&parser);
+	return parser.mistake_count;
 }

@@ -63,10 +63,10 @@ static void loader_map(struct loader *loader)
 
 	CHECK(low > MIB);
 	/* From LOADER_LOW_END to 1 MiB: extended BIOS data, VGA, ACPI tables. */
-	ranges[0] = (struct loader_range){0, LOADER_LOW_END, RANGE_RAM};
-	ranges[1] = (struct loader_range){LOADER_LOW_END, MIB - LOADER_LOW_END, RANGE_RESERVED};
-	ranges[2] = (struct loader_range){MIB, low - MIB, RANGE_RAM};
-	ranges[3] = (struct loader_range){RAM_HIGH_BASE, high, RANGE_RAM};
+	ranges[0] = (struct loader_range){0, LOADER_LOW_END, RANGE_RAM, 0};
+	ranges[1] = (struct loader_range){LOADER_LOW_END, MIB - LOADER_LOW_END, RANGE_RESERVED, 0};
+	ranges[2] = (struct loader_range){MIB, low - MIB, RANGE_RAM, 0};
+	ranges[3] = (struct loader_range){RAM_HIGH_BASE, high, RANGE_RAM, 0};
 	loader->range_count = high == 0 ? 3 : 4;
 }
 

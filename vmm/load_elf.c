@@ -146,23 +146,14 @@ struct hvm_start_info {
 	uint32_t memory_map_count, reserved;
 };
 _Static_assert(sizeof(struct hvm_start_info) == 56, "start_info.h, version 1");
-
-struct hvm_module {
-	uint64_t base, size, cmdline, reserved;
-};
-
-struct hvm_range {
-	uint64_t base, size;
-	uint32_t kind, reserved;
-};
+_Static_assert(sizeof(struct loader_module) == 32, "hvm_modlist_entry");
+_Static_assert(sizeof(struct loader_range) == 24, "hvm_memmap_table_entry");
 
 #define HVM_START_MAGIC 0x336ec578
 
 void pvh_load(struct loader *loader, uint64_t entry)
 {
-	struct loader_module modules[LOADER_MODULE_MAX];
-	struct hvm_module list[LOADER_MODULE_MAX] = {0};
-	struct hvm_range map[LOADER_RANGE_COUNT] = {0};
+	struct loader_module modules[LOADER_MODULE_MAX] = {0};
 	struct hvm_start_info info = {
 		.magic = HVM_START_MAGIC,
 		.version = 1,
@@ -174,18 +165,9 @@ void pvh_load(struct loader *loader, uint64_t entry)
 	/* It starts in 32-bit mode. */
 	loader_check_entry(loader, "PVH", entry);
 	info.module_count = loader_put_modules(loader, modules);
-	for (unsigned i = 0; i < info.module_count; i++) {
-		list[i] = (struct hvm_module){.base = modules[i].base.v,
-					      .size = modules[i].size,
-					      .cmdline = modules[i].cmdline};
-	}
-	for (unsigned i = 0; i < loader->range_count; i++) {
-		map[i] = (struct hvm_range){.base = loader->ranges[i].base,
-					    .size = loader->ranges[i].size,
-					    .kind = loader->ranges[i].kind};
-	}
-	info.modules = loader_put_low(loader, "module list", list, sizeof(list));
-	info.memory_map = loader_put_low(loader, "memory map", map, sizeof(map));
+	info.modules = loader_put_low(loader, "module list", modules, sizeof(modules));
+	info.memory_map =
+		loader_put_low(loader, "memory map", loader->ranges, sizeof(loader->ranges));
 	info.cmdline = loader_put_string(loader, "command line", loader->request->cmdline);
 	loader_state_flat(loader, entry);
 	loader->state->gpr[GPR_RBX] = loader_put_low(loader, "start info", &info, sizeof(info));

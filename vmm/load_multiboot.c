@@ -162,7 +162,7 @@ void multiboot_load(struct loader *loader, size_t header)
 		list[i] = (struct multiboot_module){
 			.start = (uint32_t)modules[i].base.v,
 			.end = (uint32_t)(modules[i].base.v + modules[i].size),
-			.cmdline = modules[i].cmdline,
+			.cmdline = (uint32_t)modules[i].cmdline,
 		};
 	}
 	for (unsigned i = 0; i < loader->range_count; i++) {

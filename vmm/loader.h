@@ -15,14 +15,14 @@
 
 #include "vmm/load.h"
 
-/* The guest's memory map: kinds as in ACPI 6.5, table 15.9 ("E820"). */
+/* The guest's memory map, as PVH wants it: kinds as in ACPI 6.5, table 15.9 ("E820"). */
 #define RANGE_RAM 1
 #define RANGE_RESERVED 2
 #define LOADER_RANGE_COUNT 4
 
 struct loader_range {
 	uint64_t base, size;
-	uint32_t kind;
+	uint32_t kind, reserved;
 };
 
 /* End of the RAM below the BIOS data area, where small structures go. */
@@ -84,15 +84,14 @@ void loader_write(struct loader *loader, const char *what, gpa_t gpa, const void
 void loader_check_entry(struct loader *loader, const char *protocol, uint64_t entry);
 
 /*
- * The initrd and the modules as one list, as PVH and multiboot take them. At
- * most LOADER_MODULE_MAX of them; returns their count.
+ * The initrd and the modules as one list, in the form of PVH. At most
+ * LOADER_MODULE_MAX of them; returns their count.
  */
 #define LOADER_MODULE_MAX 8
 
 struct loader_module {
 	gpa_t base;
-	uint64_t size;
-	uint32_t cmdline;
+	uint64_t size, cmdline, reserved;
 };
 
 unsigned loader_put_modules(struct loader *loader, struct loader_module modules[LOADER_MODULE_MAX]);
