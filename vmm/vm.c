@@ -332,9 +332,22 @@ static int make_machine(struct vm *vm)
 	platform_init(vm->platform, &host, tsc_hz, vm->wall_clock_s);
 	msr_reset(&vm->msrs);
 	vm->halted = false;
+	vm->nmi_pending = false;
 	vm->hole_reported = false;
 	memset(vm->exit_count, 0, sizeof(vm->exit_count));
 	return 0;
+}
+
+/* Its console keeps what earlier runs printed: where this one begins. */
+static void mark_start(struct vm *vm)
+{
+	char mark[80];
+
+	snprintf(mark, sizeof(mark), "\r\n--- start %lu of %s ---\r\n", vm->start_count,
+		 vm->config->name);
+	for (const char *c = mark; *c; c++) {
+		output_ring_put(&vm->output, (uint8_t)*c);
+	}
 }
 
 /* A slice of its RAM; with the last one, the image and its first instruction. */
@@ -361,6 +374,9 @@ static void start_continue(struct vm *vm)
 	/* Guest time begins with its first instruction. */
 	set_epoch(vm, tsc_now());
 	vm->start_count++;
+	if (vm->start_count > 1) {
+		mark_start(vm);
+	}
 	vm->ending[0] = '\0';
 	set_state(vm, VM_RUNNING);
 	log_info("guest %s: running, %lu MiB, on CPU %u", vm->config->name, vm->memory.size / MIB,

@@ -785,4 +785,3 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 	vcpu->launched = true;
 	vmx_exit_decode(vcpu, exit);
 }
-
