@@ -77,8 +77,11 @@ static void lmsw_clts(void)
 static void cr4_round_trip(void)
 {
 	uint64_t old = read_cr4();
-	uint64_t bits = CR4_TSD | CR4_DE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+	uint64_t bits = CR4_TSD | CR4_DE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+	if (offers(1, 2, 26)) {
+		bits |= CR4_OSXSAVE;
+	}
 	if (offers(7, 1, 0)) {
 		bits |= CR4_FSGSBASE;
 	}
@@ -114,9 +117,9 @@ static void cr4_follows_cpuid(void)
 		uint64_t bit;
 		unsigned leaf, reg, feature;
 	} rules[] = {
-		{CR4_FSGSBASE, 7, 1, 0}, {CR4_SMEP, 7, 1, 7},	{CR4_SMAP, 7, 1, 20},
-		{CR4_UMIP, 7, 2, 2},	 {CR4_PCIDE, 1, 2, 17}, {BIT(22), 7, 2, 3},
-		{BIT(23), 7, 2, 7},	 {BIT(24), 7, 2, 31},
+		{CR4_FSGSBASE, 7, 1, 0}, {CR4_SMEP, 7, 1, 7},	  {CR4_SMAP, 7, 1, 20},
+		{CR4_UMIP, 7, 2, 2},	 {CR4_PCIDE, 1, 2, 17},	  {BIT(22), 7, 2, 3},
+		{BIT(23), 7, 2, 7},	 {CR4_OSXSAVE, 1, 2, 26}, {BIT(24), 7, 2, 31},
 	};
 	uint64_t old = read_cr4();
 

@@ -48,9 +48,11 @@ static void prepare(void)
 {
 	uint64_t word = argument_number("seed=", 1) * UINT64_C(0x9e3779b97f4a7c15);
 
-	write_cr4(read_cr4() | CR4_OSXSAVE);
 	avx = cpuid(1, 0).ecx & BIT(28);
-	__asm__ volatile("xsetbv" : : "a"(avx ? 7 : 3), "d"(0), "c"(0));
+	if (avx) {
+		write_cr4(read_cr4() | CR4_OSXSAVE);
+		__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+	}
 	for (unsigned i = 0; i < sizeof(wanted) / 8; i++) {
 		word = word * 6364136223846793005 + 1442695040888963407;
 		/* Without AVX the upper halves are not looked at. */

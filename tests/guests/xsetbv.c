@@ -31,6 +31,7 @@ static uint64_t xgetbv(void)
 
 static void needs_osxsave(void)
 {
+	need_xsave();
 	write_cr4(read_cr4() & ~CR4_OSXSAVE);
 	expect_equal(try_xsetbv(0, X87), UD);
 	write_cr4(read_cr4() | CR4_OSXSAVE);
@@ -42,6 +43,7 @@ static void good_values(void)
 {
 	static const uint64_t values[] = {X87, X87 | SSE, X87 | SSE | AVX, X87 | SSE};
 
+	need_xsave();
 	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
 		if ((values[i] & ~supported()) == 0) {
 			expect_equal(try_xsetbv(0, values[i]), NO_FAULT);
@@ -72,6 +74,7 @@ static void bad_values(void)
 		UINT64_C(0xffffffff00000007),
 	};
 
+	need_xsave();
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
 	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
 		if (try_xsetbv(0, values[i]) != GP) {
@@ -85,6 +88,7 @@ static void bad_values(void)
 /* Each single bit by which a good value is spoilt. */
 static void unsupported_bits(void)
 {
+	need_xsave();
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
 	for (unsigned bit = 0; bit < 64; bit++) {
 		if ((supported() & BIT(bit)) == 0) {
@@ -98,6 +102,7 @@ static void bad_registers(void)
 {
 	static const uint32_t indexes[] = {1, 2, 0x80000000, 0xffffffff};
 
+	need_xsave();
 	for (unsigned i = 0; i < ARRAY_SIZE(indexes); i++) {
 		expect_equal(try_xsetbv(indexes[i], X87), GP);
 	}
@@ -110,11 +115,13 @@ static void user_xsetbv(void)
 
 static void user_mode(void)
 {
+	need_xsave();
 	expect_equal(user_fault_of(user_xsetbv), GP);
 }
 
 static void avx_follows(void)
 {
+	need_xsave();
 	need_cpu(supported() & AVX, "AVX");
 	expect_equal(try_xsetbv(0, X87 | SSE), NO_FAULT);
 	expect_equal(TRY("vxorps %%ymm0, %%ymm0, %%ymm0", :), UD);

@@ -94,6 +94,11 @@ void need_cpu(bool condition, const char *feature)
 	}
 }
 
+void need_xsave(void)
+{
+	need_cpu(cpuid(1, 0).ecx & BIT(26), "XSAVE");
+}
+
 void farewell(void)
 {
 	test_pass();

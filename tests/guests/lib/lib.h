@@ -62,6 +62,7 @@ void need(bool condition, const char *why);
 
 /* The same for what a CPU may lack: the checker warns. */
 void need_cpu(bool condition, const char *feature);
+void need_xsave(void);
 
 /*
  * True on Dyad and on hardware; false in QEMU without KVM, where payloads are
