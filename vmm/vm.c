@@ -72,7 +72,8 @@ uint64_t vm_overhead(const struct vm *vm)
 	uint64_t size = VM_OUTPUT_SIZE + platform_size();
 
 	if (get_state(vm) != VM_STOPPED) {
-		size += vm->memory.tree.table_count * PAGE_SIZE + vcpu_size();
+		size += vm->memory.tree.table_count * PAGE_SIZE;
+		size += vm->vcpu != NULL ? vcpu_size() : 0;
 	}
 	return size;
 }
@@ -334,6 +335,7 @@ static int make_machine(struct vm *vm)
 	vm->halted = false;
 	vm->nmi_pending = false;
 	vm->hole_reported = false;
+	vm->hole_count = 0;
 	memset(vm->exit_count, 0, sizeof(vm->exit_count));
 	return 0;
 }
