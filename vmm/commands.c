@@ -174,7 +174,7 @@ static void print_memory(void)
 	for (unsigned i = 0; i < vm_count(); i++) {
 		struct vm *vm = vm_at(i);
 
-		guests += vm->state != VM_STOPPED ? vm->memory.populated : 0;
+		guests += vm->state != VM_STOPPED ? memory_taken(&vm->memory) : 0;
 		overhead += vm_overhead(vm);
 	}
 	console_print("memory    %lu MiB, %lu MiB free (%lu pages)\n", host.ram / MIB,

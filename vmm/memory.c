@@ -38,6 +38,11 @@ void memory_destroy(struct guest_memory *memory)
 	memory->populated = 0;
 }
 
+uint64_t memory_taken(const struct guest_memory *memory)
+{
+	return memory->populated + (hpa_is_none(memory->next) ? 0 : level_size(memory->next_level));
+}
+
 uint64_t memory_size(const struct guest_memory *memory)
 {
 	return memory->size;

@@ -37,6 +37,9 @@ int memory_populate(struct guest_memory *memory, uint64_t slice) MUST_CHECK;
 
 void memory_destroy(struct guest_memory *memory);
 
+/* Bytes that it takes from the host now, its tables apart. */
+uint64_t memory_taken(const struct guest_memory *memory);
+
 /* Bytes of RAM altogether, and how many of them lie below 4 GiB. */
 uint64_t memory_size(const struct guest_memory *memory);
 uint64_t memory_low_size(const struct guest_memory *memory);
