@@ -384,6 +384,9 @@ static void test_hole(void **state)
 	assert_int_equal(vm->hole_count, 2);
 	assert_int_equal(vm->vcpu->state.rip, ENTRY + 2);
 	assert_int_equal(vm->state, VM_RUNNING);
+	request(VM_REQUEST_RESET);
+	assert_int_equal(vm->hole_count, 0);
+	assert_false(vm->hole_reported);
 }
 
 /* From a device to a page that is not there: the guest's own page fault. */

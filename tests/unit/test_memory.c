@@ -102,8 +102,10 @@ static void test_given_up_half_way(void **state)
 
 	(void)state;
 	create(4 * MIB);
+	assert_int_equal(memory_taken(&memory), 0);
 	assert_int_equal(memory_populate(&memory, MIB), 1);
 	assert_int_equal(memory.populated, 0);
+	assert_int_equal(memory_taken(&memory), 2 * MIB);
 	assert_int_equal(memory_read(&memory, GPA(0), &byte, 1), -EFAULT);
 	assert_false(memory_is_ram(&memory, GPA(0)));
 }
