@@ -25,6 +25,7 @@ struct cpuid_feature {
 	uint8_t level; /* enum cpuid_level */
 	/* Bits of control registers that come with it. */
 	uint32_t cr4, xcr0, efer;
+	uint8_t insns; /* VCPU_INSN_* */
 };
 
 struct cpuid_word {
@@ -74,7 +75,7 @@ static const struct cpuid_word words[] = {
 	{0x7, 0, EBX, {
 		F("fsgsbase", 0, HOST, .cr4 = BIT(16)), F("bmi1", 3, V3), F("avx2", 5, V3),
 		F("fdp-excptn-only", 6, HOST), F("smep", 7, HOST, .cr4 = BIT(20)),
-		F("bmi2", 8, V3), F("erms", 9, HOST), F("invpcid", 10, HOST),
+		F("bmi2", 8, V3), F("erms", 9, HOST), F("invpcid", 10, HOST, .insns = VCPU_INSN_INVPCID),
 		F("zero-fcs-fds", 13, HOST), F("avx512f", 16, HOST, .xcr0 = XCR0_AVX512),
 		F("avx512dq", 17, HOST), F("rdseed", 18, HOST), F("adx", 19, HOST),
 		F("smap", 20, HOST, .cr4 = BIT(21)), F("avx512ifma", 21, HOST),
@@ -104,7 +105,7 @@ static const struct cpuid_word words[] = {
 	}},
 	{0x80000001, 0, EDX, {
 		F("syscall", 11, V1, .efer = BIT(0)), F("nx", 20, V1, .efer = BIT(11)),
-		F("pdpe1gb", 26, HOST), F("rdtscp", 27, HOST),
+		F("pdpe1gb", 26, HOST), F("rdtscp", 27, HOST, .insns = VCPU_INSN_RDTSCP),
 		F("lm", 29, V1, .efer = BIT(10) | BIT(8)),
 	}},
 	{0x80000007, 0, EDX, {
@@ -209,6 +210,7 @@ static int policy_set_word(struct cpuid_policy *policy, enum config_cpu cpu,
 			policy->limits.cr4 |= feature->cr4;
 			policy->limits.xcr0 |= feature->xcr0;
 			policy->limits.efer |= feature->efer;
+			policy->limits.insns |= feature->insns;
 		}
 	}
 	return result;

@@ -255,11 +255,16 @@ struct exit {
 	};
 };
 
+/* Instructions that the backend must switch on. */
+#define VCPU_INSN_RDTSCP 1u
+#define VCPU_INSN_INVPCID 2u
+
 /* What a guest's CPU may use beyond CPUID's word: set once, before it runs. */
 struct vcpu_limits {
 	uint64_t cr4; /* CR4 bits that the guest may set */
 	uint64_t xcr0; /* XCR0 bits that the guest may set */
 	uint64_t efer; /* EFER bits that the guest may set */
+	uint32_t insns; /* VCPU_INSN_*: others of these raise #UD */
 };
 
 struct vcpu; /* the backend's; one CPU at a time may touch it */

@@ -145,6 +145,20 @@ static void vmptrld(struct vcpu *vcpu)
 	CHECK(!failed);
 }
 
+/* Without its control an instruction raises #UD (26.6.2): the guest's CPU lacks it. */
+static uint32_t secondary_controls(const struct vcpu *vcpu)
+{
+	uint32_t controls = vmx.controls.secondary;
+
+	if (!(vcpu->limits.insns & VCPU_INSN_RDTSCP)) {
+		controls &= ~(uint32_t)SECONDARY_RDTSCP;
+	}
+	if (!(vcpu->limits.insns & VCPU_INSN_INVPCID)) {
+		controls &= ~(uint32_t)SECONDARY_INVPCID;
+	}
+	return controls;
+}
+
 /* Controls and fields that never change while the vCPU exists. */
 static void write_controls(struct vcpu *vcpu)
 {
@@ -170,7 +184,7 @@ static void write_controls(struct vcpu *vcpu)
 	vmcs_write(VMCS_ENTRY_CONTROLS, controls->entry);
 	vmcs_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(VMCS_ENTRY_INTERRUPTION, 0);
-	vmcs_write(VMCS_SECONDARY_CONTROLS, controls->secondary);
+	vmcs_write(VMCS_SECONDARY_CONTROLS, secondary_controls(vcpu));
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_CR0_MASK, CR0_HOST_OWNED);
 	vmcs_write(VMCS_CR4_MASK, ~vcpu->limits.cr4 | CR4_HOST_OWNED);

@@ -276,9 +276,12 @@ static void decode_ept_violation(struct vcpu *vcpu, struct exit *exit)
 static void decode_xsetbv(struct vcpu *vcpu, struct exit *exit)
 {
 	uint64_t value = vcpu->gpr[GPR_RDX] << 32 | (uint32_t)vcpu->gpr[GPR_RAX];
+	/* The manual's CPU raises #GP before it exits (26.1.1); Bochs does not look. */
+	uint64_t cpl = field_get(SEG_ATTR_DPL, vmcs_read(VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * SEG_SS));
 
 	exit->reason = EXIT_NONE;
-	if ((uint32_t)vcpu->gpr[GPR_RCX] == 0 && guest_xcr0_is_valid(value, vcpu->limits.xcr0)) {
+	if (cpl == 0 && (uint32_t)vcpu->gpr[GPR_RCX] == 0 &&
+	    guest_xcr0_is_valid(value, vcpu->limits.xcr0)) {
 		xcr0_write(value);
 		vcpu_advance(vcpu, (unsigned)vmcs_read(VMCS_EXIT_LENGTH));
 	} else {

@@ -22,7 +22,6 @@ from labkit.emulator import Machine, choose  # noqa: E402
 from labkit.host import Host, Missing  # noqa: E402
 
 GUESTS_MAX = 16  # vmm/config.h, CONFIG_GUEST_MAX
-CONSOLE_PAGES = 16  # vmm/vm.h, VM_OUTPUT_SIZE: taken at the first start, then kept
 BOOT_SECONDS = 300
 PROMPT = r"^dyad> "
 DETACH = "\x1d"

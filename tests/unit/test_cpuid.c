@@ -164,6 +164,7 @@ static void test_host(void **state)
 	assert_int_equal(policy.limits.cr4, 0x370fff);
 	assert_int_equal(policy.limits.xcr0, 0xe7);
 	assert_int_equal(policy.limits.efer, 0xd01);
+	assert_int_equal(policy.limits.insns, VCPU_INSN_RDTSCP | VCPU_INSN_INVPCID);
 }
 
 static void test_levels(void **state)
@@ -179,6 +180,7 @@ static void test_levels(void **state)
 	assert_int_equal(get(0x80000001, 0).ecx, 1);
 	assert_cpuid(get(0x80000008, 0), 0x302a, 0, 0, 0);
 	assert_int_equal(policy.limits.cr4 & (BIT(18) | BIT(20)), 0);
+	assert_int_equal(policy.limits.insns, 0);
 	assert_int_equal(policy.limits.xcr0, 1);
 
 	init(CPU_POLICY_X86_64_V3, host_full);
