@@ -136,17 +136,18 @@ _Static_assert(CPUID_SUBLEAF_COUNT == 8, "XCR0 bits 7 to 0");
 static const struct cpuid *policy_leaf(const struct cpuid_policy *policy, uint32_t leaf,
 				       uint32_t subleaf)
 {
-	static const uint8_t rows[] = {
-		[SUB_CACHE] = 0x4, [SUB_FEATURES] = 0x7, [SUB_TOPOLOGY] = 0xb, [SUB_XSAVE] = 0xd};
+	/* The row of a leaf with sub-leaves, plus one. */
+	static const uint8_t rows[CPUID_BASIC_COUNT] = {[0x4] = SUB_CACHE + 1,
+							[0x7] = SUB_FEATURES + 1,
+							[0xb] = SUB_TOPOLOGY + 1,
+							[0xd] = SUB_XSAVE + 1};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (leaf == rows[i]) {
-			return subleaf < CPUID_SUBLEAF_COUNT ? &policy->subleaves[i][subleaf]
-							     : NULL;
-		}
-	}
 	if (leaf < CPUID_BASIC_COUNT) {
-		return &policy->basic[leaf];
+		if (rows[leaf] == 0) {
+			return &policy->basic[leaf];
+		}
+		return subleaf < CPUID_SUBLEAF_COUNT ? &policy->subleaves[rows[leaf] - 1][subleaf]
+						     : NULL;
 	}
 	if (leaf - CPUID_EXTENDED_BASE < CPUID_EXTENDED_COUNT) {
 		return &policy->extended[leaf - CPUID_EXTENDED_BASE];

@@ -328,11 +328,6 @@ int platform_msr_write(struct platform *platform, uint32_t index, uint64_t value
 
 /* ---- What the vCPU's loop asks ----------------------------------------------------------- */
 
-uint64_t platform_deadline_ns(struct platform *platform)
-{
-	return platform->deadline_ns;
-}
-
 void platform_step(struct platform *platform)
 {
 	uint64_t now = platform->host.now_ns(platform->host.context);
@@ -350,11 +345,6 @@ void platform_step(struct platform *platform)
 	}
 }
 
-bool platform_irq_pending(const struct platform *platform)
-{
-	return platform->lapic[0].raised;
-}
-
 int platform_irq_acknowledge(struct platform *platform)
 {
 	return lapic_acknowledge(&platform->lapic[0]);
@@ -365,14 +355,6 @@ void platform_nmi_raise(struct platform *platform)
 	if (!platform->rtc.state.nmi_masked) {
 		lapic_pulse_lint1(&platform->lapic[0]);
 	}
-}
-
-bool platform_nmi_take(struct platform *platform)
-{
-	bool pending = platform->lapic[0].state.nmi_pending;
-
-	platform->lapic[0].state.nmi_pending = false;
-	return pending;
 }
 
 bool platform_init_take(struct platform *platform)

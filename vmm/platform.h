@@ -49,19 +49,18 @@ bool platform_mmio_write(struct platform *platform, gpa_t gpa, unsigned size, ui
 int platform_msr_read(struct platform *platform, uint32_t index, uint64_t *value) MUST_CHECK;
 int platform_msr_write(struct platform *platform, uint32_t index, uint64_t value) MUST_CHECK;
 
-/* Guest time at which platform_step must be called again, TIME_NEVER when idle. */
-uint64_t platform_deadline_ns(struct platform *platform);
+/*
+ * platform_deadline_ns, platform_irq_pending and platform_nmi_take, which every
+ * exit asks, are inline in vmm/platform_state.h.
+ */
+
 /* Lets all timers that are due fire, and takes console input that waits. */
 void platform_step(struct platform *platform);
 
-/* True when the CPU's interrupt input is raised; cheap, asked before each entry. */
-bool platform_irq_pending(const struct platform *platform);
-/* Acknowledges it: the vector, or -1 when it went away (spurious). */
+/* Acknowledges the interrupt that is raised: the vector, or -1 when it went away (spurious). */
 int platform_irq_acknowledge(struct platform *platform);
 /* The operator's NMI button: LINT1, unless the guest masked NMIs at port 0x70. */
 void platform_nmi_raise(struct platform *platform);
-/* NMI raised (LINT1, IPI); taken by the caller, once. */
-bool platform_nmi_take(struct platform *platform);
 /* INIT by the guest to itself: the vCPU restarts as after INIT. */
 bool platform_init_take(struct platform *platform);
 

@@ -55,4 +55,27 @@ struct platform {
 	struct debug_exit debug_exit;
 };
 
+/* Guest time at which platform_step must be called again, TIME_NEVER when idle. */
+static inline uint64_t platform_deadline_ns(const struct platform *platform)
+{
+	return platform->deadline_ns;
+}
+
+/* True when the CPU's interrupt input is raised. */
+static inline bool platform_irq_pending(const struct platform *platform)
+{
+	return platform->lapic[0].raised;
+}
+
+/* NMI raised (LINT1, IPI); taken by the caller, once. */
+static inline bool platform_nmi_take(struct platform *platform)
+{
+	bool pending = platform->lapic[0].state.nmi_pending;
+
+	if (pending) {
+		platform->lapic[0].state.nmi_pending = false;
+	}
+	return pending;
+}
+
 #endif

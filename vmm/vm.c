@@ -15,6 +15,7 @@
 #include "vmm/exit.h"
 #include "vmm/load.h"
 #include "vmm/machine.h"
+#include "vmm/platform_state.h"
 
 /* Memory is zeroed in slices of this size, so that other guests run between. */
 #define POPULATE_SLICE (16 * MIB)
