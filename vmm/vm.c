@@ -367,7 +367,8 @@ static void start_continue(struct vm *vm)
 		       vm->memory.size / MIB);
 		goto undo;
 	}
-	if (make_machine(vm) != 0 || load(vm, &state) != 0) {
+	/* The machine last: its wall clock is read there. */
+	if (load(vm, &state) != 0 || make_machine(vm) != 0) {
 		goto undo;
 	}
 	if (vcpu_set_state(vm->vcpu, &state) != 0) {

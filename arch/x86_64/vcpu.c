@@ -537,7 +537,12 @@ int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 	vmcs_write(VMCS_GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmcs_write(VMCS_GUEST_SYSENTER_EIP, state->sysenter_eip);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state->interruptibility);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	/* A single step that STI or MOV SS holds back is pending (28.3.1.5). */
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+		   (state->rflags & RFLAGS_TF) &&
+				   (state->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+			   ? PENDING_DEBUG_SINGLE_STEP
+			   : 0);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	dr0_write(state->dr[0]);
 	dr1_write(state->dr[1]);
