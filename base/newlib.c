@@ -41,10 +41,10 @@ void _free_r(struct _reent *reent, void *memory)
 
 /*
  * The compiler's stack protector. The guard's value is that of the image until
- * arch mixes in what no guest can know; it holds a zero byte, a line feed and
- * 0xff, at which string functions stop.
+ * the start mixes in what no guest can know; its lowest byte stays zero, at
+ * which string functions stop.
  */
-uintptr_t __stack_chk_guard = 0x00d1ad0aff51eca7;
+uintptr_t __stack_chk_guard = 0xd1ad0aff51eca700;
 
 void __stack_chk_fail(void)
 {
