@@ -45,7 +45,7 @@ class Dyad:
         """Type a command; its answer."""
         return self.host.ask(line, PROMPT, timeout)
 
-    def expect(self, pattern, timeout=300):
+    def expect(self, pattern, timeout=120):
         return self.host.expect(pattern, timeout)
 
     def send(self, text):

@@ -28,6 +28,13 @@ def say(text):
     return b"\x66\xba\xf8\x03" + write  # mov dx, 0x3f8
 
 
+def say_often(character, count):
+    """Write a character to COM1 again and again."""
+    # mov dx, 0x3f8; mov al, character; mov ecx, count; 1: out dx, al; loop 1b
+    return (b"\x66\xba\xf8\x03\xb0" + character.encode() + b"\xb9" + struct.pack("<I", count)
+            + b"\xee\xe2\xfd")
+
+
 def exit_with(code):
     """Write to the debug-exit port."""
     return b"\xb8" + struct.pack("<I", code) + b"\x66\xba\xf4\x00\xef"  # out 0xf4, eax
@@ -38,6 +45,9 @@ SPIN = b"\xeb\xfe"  # 1: jmp 1b
 TRIPLE_FAULT = b"\x6a\x00\x6a\x00\x0f\x01\x1c\x24\xcc"  # push 0; push 0; lidt [esp]; int3
 STACK = b"\xbc" + struct.pack("<I", BASE)  # mov esp, BASE
 KEYBOARD_RESET = b"\xb0\xfe\xe6\x64"  # mov al, 0xfe; out 0x64, al
+
+# mov dx, 0x3fd; 1: in al, dx; test al, 1; jz 1b
+WAIT_FOR_KEY = b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xfb"
 
 # 1: in al, 0x3fd; test al, 1; jz 1b; in al, 0x3f8; out 0x3f8, al; jmp 1b
 ECHO = b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xfb\x66\xba\xf8\x03\xec\xee\xeb\xef"

@@ -202,7 +202,7 @@ class Host:
         return self.text[start:end]
 
     def tail(self, count=25):
-        return "\n".join(self.text.splitlines()[-count:])
+        return "\n".join(line[:200] for line in self.text.splitlines()[-count:])
 
     def report(self, count=12):
         """The last lines of what the emulator reported."""
