@@ -11,7 +11,7 @@ import termios
 import pexpect
 import pytest
 
-from conftest import PROMPT, ROOT
+from conftest import DETACH, PROMPT, ROOT
 
 LAB = str(ROOT / "tools/lab")
 
@@ -104,3 +104,36 @@ def test_an_image_serves_several_labs_at_once(disk):
         one.expect(pexpect.EOF)
         one.close()
         assert one.exitstatus == 0
+
+
+def test_a_panic_is_status_1(disk):
+    done = lab("run", disk, "--send-after", PROMPT, "panic --force\\r", "--until", "never said")
+    assert done.returncode == 1
+    assert "host 1 panicked" in done.stderr
+    assert "backtrace" in done.stdout
+
+
+def test_the_demonstration_ends_well():
+    done = lab("demo")
+    assert done.returncode == 0, done.stderr
+    assert "6 times 7 is 42" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("demo: ")
+    assert done.stdout.endswith("it works\n")
+
+
+def test_a_session_at_the_terminal():
+    with pexpect.spawn(LAB, ["run"], encoding="latin-1", timeout=300) as user:
+        user.expect("dyad> ")
+        user.send("console debian\r")
+        user.expect("guest# ")
+        user.send("uname; tty\r")
+        user.expect("Linux\r\n/dev/ttyS0\r\n")
+        user.send(DETACH)
+        user.expect("dyad> ")
+        user.send("poweroff\r")
+        user.expect("1 guest would be cut off")
+        user.send("poweroff --force\r")
+        user.expect("host 1 powered off")
+        user.expect(pexpect.EOF)
+        user.close()
+        assert user.exitstatus == 0

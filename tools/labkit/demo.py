@@ -12,6 +12,12 @@ from .emulator import ROOT, LabError, dependencies
 
 CONF = Path(__file__).with_name("demo.conf")
 
+BEFORE = """\
+demo: Dyad boots from one EFI file and starts a stock Debian kernel as its guest. What follows
+demo: is Dyad's serial console: the guest's shell is asked a question, then all is switched off."""
+WORKED = "demo: the shell of the Debian guest answered, guest and host powered off: it works"
+FAILED = "demo: this did not go as it should; the lines above say how far it came"
+
 STEPS = [
     (r"^dyad> ", "console debian\r"),
     (r"^guest# ", "uname -srm; echo 6 times 7 is $((6*7))\r"),

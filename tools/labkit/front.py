@@ -186,6 +186,11 @@ class Script:
         """The pattern that it waits for; None when nothing is left to wait for."""
         return self._steps[0][0] if self._steps else None if self.finished else self._until
 
+    @property
+    def ended(self):
+        """It is finished, or what it waits for will not come."""
+        return self.finished or self._host.panicked and self._asked
+
     def _advance(self, _):
         while self._steps and self._host.match(self._steps[0][0]):
             self._host.send(self._steps.pop(0)[1])

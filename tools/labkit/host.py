@@ -34,6 +34,10 @@ libc = ctypes.CDLL(None)
 UNSEEN = re.compile(r"\x1b\[[0-9;?=]*[ -/]*[@-~]|\x1b[()][0-9A-B]|\x1b[=>78cDEHM]|[\r\0]")
 UNFINISHED = re.compile(r"\x1b(\[[0-9;?=]*[ -/]*|[()])?$")
 
+# Dyad's last words before a reset of its own making, or for ever (arch/x86_64/panic.c).
+PANIC = "*** panic on CPU "
+PANIC_END = re.compile(r"^(reset in \d+ s|halted|panic inside a panic, reset)$", re.MULTILINE)
+
 
 class Missing(AssertionError):
     """The host did not say, or do, what was expected."""
@@ -72,6 +76,7 @@ class Host:
         self.loop = loop or Loop()
         self.directory = None
         self.ending = None
+        self.panicked = False
         self.text = ""
         self.on_output = []
         self._log_dir = log_dir
@@ -231,7 +236,10 @@ class Host:
         unfinished = UNFINISHED.search(text)
         end = unfinished.start() if unfinished else len(text)
         self._hidden = text[end:]
+        last_row = self.text.rfind("\n") + 1
         self.text += UNSEEN.sub("", text[:end])
+        if PANIC_END.search(self.text, last_row) and PANIC in self.text:
+            self.panicked = True
         for function in self.on_output:
             function(data)
         self._flush()
