@@ -510,6 +510,13 @@ static void set_control_registers(const struct vcpu_state *state)
 	cr2_write(state->cr2);
 }
 
+uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility)
+{
+	bool held_back = (interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) != 0;
+
+	return (rflags & RFLAGS_TF) && held_back ? PENDING_DEBUG_SINGLE_STEP : 0;
+}
+
 int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 {
 	const char *wrong = guest_state_check(state, &vcpu->limits);
@@ -537,12 +544,8 @@ int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 	vmcs_write(VMCS_GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmcs_write(VMCS_GUEST_SYSENTER_EIP, state->sysenter_eip);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state->interruptibility);
-	/* A single step that STI or MOV SS holds back is pending (28.3.1.5). */
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-		   (state->rflags & RFLAGS_TF) &&
-				   (state->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
-			   ? PENDING_DEBUG_SINGLE_STEP
-			   : 0);
+		   vcpu_pending_debug(state->rflags, state->interruptibility));
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	dr0_write(state->dr[0]);
 	dr1_write(state->dr[1]);
@@ -683,18 +686,21 @@ void vcpu_inject_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, ui
 
 	if (first & INTERRUPTION_VALID) {
 		uint64_t first_vector = field_get(INTERRUPTION_VECTOR, first);
+		uint64_t type = field_get(INTERRUPTION_TYPE, first);
 
-		if (field_get(INTERRUPTION_TYPE, first) != INTERRUPTION_EXCEPTION) {
-			/* It is delivered anew, and this fault with it. */
+		if (type == INTERRUPTION_EXTERNAL || type == INTERRUPTION_NMI) {
+			/* It must not be lost: it is delivered anew, and this fault with it. */
 			return;
 		}
-		if (first_vector == VECTOR_DF) {
+		if (type == INTERRUPTION_EXCEPTION && first_vector == VECTOR_DF) {
 			vcpu->triple_fault = true;
 			return;
 		}
-		if ((is_contributory(first_vector) && is_contributory(vector)) ||
-		    (first_vector == VECTOR_PF &&
-		     (is_contributory(vector) || vector == VECTOR_PF))) {
+		/* A software event's instruction runs again: only the fault counts. */
+		if (type == INTERRUPTION_EXCEPTION &&
+		    ((is_contributory(first_vector) && is_contributory(vector)) ||
+		     (first_vector == VECTOR_PF &&
+		      (is_contributory(vector) || vector == VECTOR_PF)))) {
 			vector = VECTOR_DF;
 			has_error = true;
 			error = 0;
@@ -736,7 +742,12 @@ void vcpu_want_irq_window(struct vcpu *vcpu, bool want)
 
 void vcpu_want_nmi_window(struct vcpu *vcpu, bool want)
 {
-	want_window(vcpu, PRIMARY_NMI_WINDOW, want);
+	bool is_sti;
+
+	ensure_loaded(vcpu);
+	/* STI need not hold back an NMI window (26.2), but it does an interrupt's. */
+	is_sti = want && (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_STI);
+	want_window(vcpu, is_sti ? PRIMARY_INTERRUPT_WINDOW : PRIMARY_NMI_WINDOW, want);
 }
 
 /* ---- Run ------------------------------------------------------------------ */

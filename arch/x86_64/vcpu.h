@@ -59,6 +59,12 @@ int vmx_enter(struct vcpu *vcpu, bool launched);
 /* Where the CPU continues after an exit: for the VMCS only. */
 void vmx_exit_point(void);
 
+/*
+ * Pending debug exceptions for this RFLAGS and interruptibility: a single step
+ * that STI or MOV SS holds back (SDM 3, 28.3.1.5). (vcpu.c)
+ */
+uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility);
+
 /* Takes the exit apart, from the current VMCS. (vmx_exit.c) */
 void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit);
 

@@ -12,7 +12,6 @@
 #include "base/log.h"
 
 #define EXIT_REASON_BASIC BITS(15, 0)
-#define EXIT_REASON_ENTRY_FAILURE BIT(31)
 
 /* Basic exit reasons (appendix C) */
 enum {
@@ -51,47 +50,48 @@ enum {
 	REASON_XSETBV = 55,
 };
 
-static const char *const reason_names[] = {
-	[REASON_EXCEPTION_OR_NMI] = "exception or NMI",
-	[REASON_EXTERNAL_INTERRUPT] = "external interrupt",
-	[REASON_TRIPLE_FAULT] = "triple fault",
-	[REASON_INIT] = "INIT",
-	[REASON_SIPI] = "SIPI",
-	[REASON_INTERRUPT_WINDOW] = "interrupt window",
-	[REASON_NMI_WINDOW] = "NMI window",
-	[REASON_TASK_SWITCH] = "task switch",
-	[REASON_CPUID] = "CPUID",
-	[REASON_GETSEC] = "GETSEC",
-	[REASON_HLT] = "HLT",
-	[REASON_INVD] = "INVD",
-	[REASON_RDPMC] = "RDPMC",
-	[REASON_RSM] = "RSM",
-	[REASON_VMCALL] = "VMCALL",
-	[REASON_VMCLEAR... REASON_VMXON] = "VMX instruction",
-	[REASON_CR_ACCESS] = "control register",
-	[REASON_IO] = "I/O instruction",
-	[REASON_RDMSR] = "RDMSR",
-	[REASON_WRMSR] = "WRMSR",
-	[REASON_ENTRY_GUEST_STATE] = "entry failure: guest state",
-	[REASON_ENTRY_MSR_LOADING] = "entry failure: MSR loading",
-	[REASON_MWAIT] = "MWAIT",
-	[REASON_MONITOR] = "MONITOR",
-	[REASON_ENTRY_MACHINE_CHECK] = "entry failure: machine check",
-	[REASON_EPT_VIOLATION] = "EPT violation",
-	[REASON_EPT_MISCONFIGURATION] = "EPT misconfiguration",
-	[REASON_INVEPT] = "INVEPT",
-	[REASON_PREEMPTION_TIMER] = "preemption timer",
-	[REASON_INVVPID] = "INVVPID",
-	[REASON_WBINVD] = "WBINVD",
-	[REASON_XSETBV] = "XSETBV",
+/*
+ * What each reason is to the rest of Dyad. EXIT_FATAL: it is taken apart below,
+ * or it is one that cannot be gone on from.
+ */
+static const struct {
+	const char *name;
+	enum exit_reason reason;
+} reasons[] = {
+	[REASON_EXCEPTION_OR_NMI] = {"exception or NMI", EXIT_FATAL},
+	[REASON_EXTERNAL_INTERRUPT] = {"external interrupt", EXIT_DEADLINE},
+	[REASON_TRIPLE_FAULT] = {"triple fault", EXIT_TRIPLE_FAULT},
+	[REASON_INIT] = {"INIT signal", EXIT_FATAL},
+	[REASON_SIPI] = {"start-up IPI", EXIT_FATAL},
+	[REASON_INTERRUPT_WINDOW] = {"interrupt window", EXIT_IRQ_WINDOW},
+	[REASON_NMI_WINDOW] = {"NMI window", EXIT_IRQ_WINDOW},
+	[REASON_TASK_SWITCH] = {"hardware task switch, which this machine does not have",
+				EXIT_FATAL},
+	[REASON_CPUID] = {"CPUID", EXIT_CPUID},
+	[REASON_GETSEC] = {"GETSEC", EXIT_UNDEFINED},
+	[REASON_HLT] = {"HLT", EXIT_HLT},
+	[REASON_INVD] = {"INVD", EXIT_CACHE},
+	[REASON_RDPMC] = {"RDPMC", EXIT_FORBIDDEN},
+	[REASON_RSM] = {"RSM", EXIT_UNDEFINED},
+	[REASON_VMCALL] = {"VMCALL", EXIT_HYPERCALL},
+	[REASON_VMCLEAR... REASON_VMXON] = {"VMX instruction", EXIT_UNDEFINED},
+	[REASON_CR_ACCESS] = {"control register", EXIT_FATAL},
+	[REASON_IO] = {"I/O instruction", EXIT_IO},
+	[REASON_RDMSR] = {"RDMSR", EXIT_MSR_READ},
+	[REASON_WRMSR] = {"WRMSR", EXIT_MSR_WRITE},
+	[REASON_ENTRY_GUEST_STATE] = {"VM entry failed: guest state", EXIT_FATAL},
+	[REASON_ENTRY_MSR_LOADING] = {"VM entry failed: MSR loading", EXIT_FATAL},
+	[REASON_MWAIT] = {"MWAIT", EXIT_UNDEFINED},
+	[REASON_MONITOR] = {"MONITOR", EXIT_UNDEFINED},
+	[REASON_ENTRY_MACHINE_CHECK] = {"VM entry failed: machine check", EXIT_FATAL},
+	[REASON_EPT_VIOLATION] = {"EPT violation", EXIT_MEMORY},
+	[REASON_EPT_MISCONFIGURATION] = {"EPT misconfiguration", EXIT_FATAL},
+	[REASON_INVEPT] = {"INVEPT", EXIT_UNDEFINED},
+	[REASON_PREEMPTION_TIMER] = {"preemption timer", EXIT_DEADLINE},
+	[REASON_INVVPID] = {"INVVPID", EXIT_UNDEFINED},
+	[REASON_WBINVD] = {"WBINVD", EXIT_CACHE},
+	[REASON_XSETBV] = {"XSETBV", EXIT_FATAL},
 };
-
-static const char *reason_name(uint64_t basic)
-{
-	const char *name = basic < ARRAY_SIZE(reason_names) ? reason_names[basic] : NULL;
-
-	return name != NULL ? name : "unknown exit reason";
-}
 
 static void fatal(struct exit *exit, const char *why)
 {
@@ -151,18 +151,23 @@ static void decode_exception(struct vcpu *vcpu, struct exit *exit)
 		return;
 	}
 	/* #DB and #AC, taken only so that they cannot loop: they go on. */
-	undo_nmi_unblocking((info & INTERRUPTION_NMI_UNBLOCKED) != 0);
 	if (vector == VECTOR_DB) {
 		/* The exit came before DR6 and DR7 were written (29.1). */
 		qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 		dr6_write((dr6_read() & ~DR6_CAUSES) | (qualification & DEBUG_QUALIFICATION));
 		vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
+		/* The exit cleared what was pending, and VM entry wants it back. */
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+			   vcpu_pending_debug(vmcs_read(VMCS_GUEST_RFLAGS),
+					      vmcs_read(VMCS_GUEST_INTERRUPTIBILITY)));
 	}
 	if (keep_interrupted_event(vcpu)) {
 		vcpu_inject_exception(vcpu, (uint8_t)vector, (info & INTERRUPTION_HAS_ERROR) != 0,
 				      (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE));
 		return;
 	}
+	/* Undefined while an event was being delivered (29.2.2). */
+	undo_nmi_unblocking((info & INTERRUPTION_NMI_UNBLOCKED) != 0);
 	vcpu->event.interruption = (uint32_t)(info & ~INTERRUPTION_NMI_UNBLOCKED);
 	vcpu->event.error = (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE);
 	vcpu->event.length = (uint32_t)vmcs_read(VMCS_EXIT_LENGTH);
@@ -173,9 +178,14 @@ static void decode_exception(struct vcpu *vcpu, struct exit *exit)
 #define CR_ACCESS_MOV_TO 0
 #define CR_GPR BITS(11, 8)
 
+/* The operand of a MOV to a control register: 32 bits outside 64-bit mode. */
 static uint64_t read_gpr(struct vcpu *vcpu, uint64_t number)
 {
-	return number == GPR_RSP ? vmcs_read(VMCS_GUEST_RSP) : vcpu->gpr[number];
+	uint64_t value = number == GPR_RSP ? vmcs_read(VMCS_GUEST_RSP) : vcpu->gpr[number];
+	uint64_t cs = vmcs_read(VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * SEG_CS);
+	bool is_64_bit = (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) && (cs & SEG_ATTR_L);
+
+	return is_64_bit ? value : (uint32_t)value;
 }
 
 /*
@@ -289,30 +299,6 @@ static void decode_xsetbv(struct vcpu *vcpu, struct exit *exit)
 	}
 }
 
-/* The reasons that need no more than their name. */
-static enum exit_reason simple_reason(uint64_t basic)
-{
-	switch (basic) {
-	case REASON_TRIPLE_FAULT:
-		return EXIT_TRIPLE_FAULT;
-	case REASON_INTERRUPT_WINDOW:
-	case REASON_NMI_WINDOW:
-		return EXIT_IRQ_WINDOW;
-	case REASON_GETSEC:
-	case REASON_RSM:
-	case REASON_VMCLEAR ... REASON_VMXON:
-	case REASON_MWAIT:
-	case REASON_MONITOR:
-	case REASON_INVEPT:
-	case REASON_INVVPID:
-		return EXIT_UNDEFINED;
-	case REASON_RDPMC:
-		return EXIT_FORBIDDEN;
-	default:
-		return EXIT_NONE;
-	}
-}
-
 /* Host interrupts that wait are taken by the host's own handlers. */
 static void take_interrupts(void)
 {
@@ -321,74 +307,44 @@ static void take_interrupts(void)
 
 void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 {
-	uint64_t reason = vmcs_read(VMCS_EXIT_REASON);
-	uint64_t basic = field_get(EXIT_REASON_BASIC, reason);
+	uint64_t word = vmcs_read(VMCS_EXIT_REASON);
+	uint64_t basic = field_get(EXIT_REASON_BASIC, word);
 
-	if (reason & EXIT_REASON_ENTRY_FAILURE) {
-		fatal(exit, reason_name(basic));
+	if (basic >= ARRAY_SIZE(reasons) || reasons[basic].name == NULL) {
+		fatal(exit, "unknown exit reason");
 		return;
 	}
+	exit->reason = reasons[basic].reason;
 	switch (basic) {
 	case REASON_EXCEPTION_OR_NMI:
 		decode_exception(vcpu, exit);
-		break;
+		return;
 	case REASON_EXTERNAL_INTERRUPT:
-		exit->reason = EXIT_DEADLINE;
+	case REASON_PREEMPTION_TIMER: /* Bochs holds them back while the guest has IF=0 */
 		take_interrupts();
-		break;
-	case REASON_TASK_SWITCH:
-		fatal(exit, "hardware task switch, which this machine does not have");
-		break;
-	case REASON_CPUID:
-		exit->reason = EXIT_CPUID;
-		exit->length = 2;
-		break;
-	case REASON_HLT:
-		exit->reason = EXIT_HLT;
-		exit->length = (uint8_t)vmcs_read(VMCS_EXIT_LENGTH);
-		break;
-	case REASON_INVD:
-	case REASON_WBINVD:
-		exit->reason = EXIT_CACHE;
-		exit->length = (uint8_t)vmcs_read(VMCS_EXIT_LENGTH);
-		break;
-	case REASON_VMCALL:
-		exit->reason = EXIT_HYPERCALL;
-		exit->length = 3;
-		break;
+		return;
 	case REASON_CR_ACCESS:
 		decode_cr_access(vcpu, exit);
-		break;
+		return;
 	case REASON_IO:
 		decode_io(exit);
-		break;
-	case REASON_RDMSR:
-		exit->reason = EXIT_MSR_READ;
-		exit->length = 2;
-		break;
-	case REASON_WRMSR:
-		exit->reason = EXIT_MSR_WRITE;
-		exit->length = 2;
-		break;
+		return;
 	case REASON_EPT_VIOLATION:
 		decode_ept_violation(vcpu, exit);
-		break;
-	case REASON_EPT_MISCONFIGURATION:
-		fatal(exit, "EPT misconfiguration");
-		break;
-	case REASON_PREEMPTION_TIMER:
-		exit->reason = EXIT_DEADLINE;
-		/* Bochs holds host interrupts back while the guest has IF=0. */
-		take_interrupts();
-		break;
+		return;
 	case REASON_XSETBV:
 		decode_xsetbv(vcpu, exit);
+		return;
+	case REASON_ENTRY_MACHINE_CHECK:
+		__asm__ volatile("int $18" ::: "memory"); /* the host's, not the guest's */
 		break;
 	default:
-		exit->reason = simple_reason(basic);
-		if (exit->reason == EXIT_NONE) {
-			fatal(exit, reason_name(basic));
-		}
+		break;
+	}
+	if (exit->reason == EXIT_FATAL) {
+		exit->why = reasons[basic].name;
+	} else {
+		exit->length = (uint8_t)vmcs_read(VMCS_EXIT_LENGTH);
 	}
 }
 
@@ -425,6 +381,10 @@ void vcpu_dump(struct vcpu *vcpu)
 	log_error("  GDTR %016lx/%04x IDTR %016lx/%04x interruptibility %lx event %lu/%lu",
 		  s.gdtr_base, s.gdtr_limit, s.idtr_base, s.idtr_limit, s.interruptibility,
 		  s.event_kind, s.event_vector);
+	log_error("  pending debug %lx activity %lx entry interruption %lx error %lx length %lx",
+		  vmcs_read(VMCS_GUEST_PENDING_DEBUG), vmcs_read(VMCS_GUEST_ACTIVITY),
+		  vmcs_read(VMCS_ENTRY_INTERRUPTION), vmcs_read(VMCS_ENTRY_ERROR_CODE),
+		  vmcs_read(VMCS_ENTRY_LENGTH));
 	log_error("  exit reason %08lx qualification %lx GPA %lx linear %lx "
 		  "interruption %lx IDT-vectoring %lx",
 		  vmcs_read(VMCS_EXIT_REASON), vmcs_read(VMCS_EXIT_QUALIFICATION),
