@@ -3,6 +3,8 @@
  * The hypervisor's start: all that is initialised, in order. The loader
  * (boot/efi_main.c) enters here by way of arch/x86_64/entry.S.
  */
+#include <errno.h>
+
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/descriptors.h"
@@ -140,8 +142,13 @@ void boot_main(struct boot_info *info)
 /* Every CPU's life, once all of the above is done. */
 void cpu_main(unsigned cpu)
 {
-	if (virt_available() && vmx_enable_cpu() != 0) {
-		panic("CPU %u does not enter VMX operation", cpu);
+	int error = virt_available() ? vmx_enable_cpu() : 0;
+
+	if (error != 0) {
+		log_error("CPU %u cannot run guests (error %d): %s", cpu, -error,
+			  error == -EPERM ? "the firmware has locked VT-x off on it alone; "
+					    "a firmware update is needed"
+					  : "it does not enter VMX operation");
 	}
 	sched_loop();
 }

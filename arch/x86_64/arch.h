@@ -89,6 +89,8 @@ void io_write32(uint16_t port, uint32_t value);
  */
 bool virt_available(void);
 const char *virt_missing(unsigned index);
+/* False on a CPU that could not be made ready for guests, as the log says. */
+bool virt_on_this_cpu(void);
 
 /* ---- Second-stage page table entries ----------------------------------- */
 

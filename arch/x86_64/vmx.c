@@ -64,7 +64,8 @@ static void controls_init(uint64_t basic)
 					PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR | PRIMARY_SECONDARY);
 	c->secondary = controls_adjust(MSR_VMX_SECONDARY_CONTROLS,
 				       SECONDARY_EPT | SECONDARY_RDTSCP | SECONDARY_VPID |
-					       SECONDARY_UNRESTRICTED | SECONDARY_INVPCID);
+					       SECONDARY_WBINVD | SECONDARY_UNRESTRICTED |
+					       SECONDARY_INVPCID);
 	c->exit = controls_adjust(MSR_VMX_EXIT_CONTROLS + step,
 				  EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST_64 | EXIT_CTL_SAVE_PAT |
 					  EXIT_CTL_LOAD_PAT | EXIT_CTL_SAVE_EFER |
@@ -139,8 +140,12 @@ int vmx_enable_cpu(void)
 	}
 	if (!(control & FEATURE_CONTROL_LOCKED)) {
 		/* The firmware left it to us (25.7): allow VMX outside SMX, and lock. */
-		msr_write(MSR_FEATURE_CONTROL,
-			  control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
+		control |= FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX;
+		msr_write(MSR_FEATURE_CONTROL, control);
+	}
+	if (!(control & FEATURE_CONTROL_VMX)) {
+		page_free(region, 0);
+		return -EPERM; /* VMXON would be #GP */
 	}
 	memset(hpa_to_virt(region), 0, PAGE_SIZE);
 	*(uint32_t *)hpa_to_virt(region) = vmx.revision;
@@ -150,13 +155,15 @@ int vmx_enable_cpu(void)
 	__asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region.v) : "memory");
 	if (failed) {
 		page_free(region, 0);
-		log_error("CPU %u: VMXON failed (IA32_FEATURE_CONTROL=0x%lx, CR4=0x%lx); "
-			  "it runs no guests",
-			  cpu_id(), msr_read(MSR_FEATURE_CONTROL), cr4_read());
 		return -EIO;
 	}
 	this_cpu()->stop = disable_cpu;
 	return 0;
+}
+
+bool virt_on_this_cpu(void)
+{
+	return this_cpu()->stop != NULL;
 }
 
 /* Before a reset: INIT is blocked in VMX operation (25.8). */

@@ -27,7 +27,10 @@ extern struct vmx vmx;
 /* Once, on the boot CPU, when virt_available(). Returns 0 or -ENOMEM. */
 int vmx_init(void) MUST_CHECK;
 
-/* On each CPU: CR4.VMXE and VMXON. Returns 0, -ENOMEM, -EIO (VMXON failed). */
+/*
+ * On each CPU: CR4.VMXE and VMXON. Returns 0, -ENOMEM, -EPERM (this CPU's
+ * IA32_FEATURE_CONTROL is locked without VMX), -EIO (VMXON failed).
+ */
 int vmx_enable_cpu(void) MUST_CHECK;
 
 /* Drop translations of one tree, or of one VPID, on this CPU. */

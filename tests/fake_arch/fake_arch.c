@@ -596,3 +596,8 @@ struct vcpu_segment vcpu_get_segment(struct vcpu *vcpu, enum segment segment)
 {
 	return vcpu->state.segment[segment];
 }
+
+bool virt_on_this_cpu(void)
+{
+	return fake.virt_missing[0] == NULL;
+}
