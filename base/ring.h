@@ -147,6 +147,14 @@ static inline size_t byte_queue_write(struct byte_queue *queue, const void *byte
 	return count;
 }
 
+/* Consumer only: what waits is forgotten. */
+static inline void byte_queue_drain(struct byte_queue *queue)
+{
+	uint64_t written = atomic_load_explicit(&queue->written, memory_order_acquire);
+
+	atomic_store_explicit(&queue->taken, written, memory_order_release);
+}
+
 /* Consumer only; returns how many bytes there were. */
 static inline size_t byte_queue_read(struct byte_queue *queue, void *bytes, size_t size)
 {

@@ -121,11 +121,13 @@ static int run_guests(int argc, char **argv)
 	console_print("%-16s %-9s %4s %9s %7s  %s\n", "NAME", "STATE", "CPU", "MEMORY", "STARTS",
 		      "LAST ENDING");
 	for (unsigned i = 0; i < vm_count(); i++) {
-		const struct vm *vm = vm_at(i);
+		struct vm *vm = vm_at(i);
+		char ending[VM_ENDING_MAX];
 
+		vm_copy_ending(vm, ending);
 		console_print("%-16s %-9s %4u %5lu MiB %7lu  %s\n", vm->config->name,
 			      vm_state_name(vm->state), vm->cpu, vm->config->memory / MIB,
-			      vm->start_count, vm->ending);
+			      vm->start_count, ending);
 	}
 	return 0;
 }
@@ -183,8 +185,9 @@ static void print_memory(void)
 		      overhead / KIB);
 	console_print("          images %lu KiB kept for the guests' next start\n",
 		      host.files / KIB);
+	/* The guests' sizes are read while they change: never less than the image. */
 	console_print("          hypervisor %lu KiB\n",
-		      (host.image + used - guests - overhead) / KIB);
+		      (host.image + used - MIN(used, guests + overhead)) / KIB);
 }
 
 static int run_info(int argc, char **argv)

@@ -9,6 +9,7 @@
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13
+#define RFLAGS_TF BIT(8)
 #define MSR_X2APIC_ICR 0x830
 
 #define KVM_ENOSYS 1000 /* Linux include/uapi/linux/kvm_para.h */
@@ -86,9 +87,13 @@ static enum exit_action handle_cpuid(struct vm *vm)
 	return EXIT_ADVANCE;
 }
 
+/* A single step over HLT traps behind it, and that wakes the CPU. */
 static enum exit_action handle_hlt(struct vm *vm)
 {
-	vm->halted = true;
+	struct vcpu_mode mode;
+
+	vcpu_get_mode(vm->vcpu, &mode);
+	vm->halted = !(mode.rflags & RFLAGS_TF);
 	return EXIT_ADVANCE;
 }
 

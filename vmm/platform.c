@@ -74,7 +74,6 @@ void platform_init(struct platform *platform, const struct platform_host *host, 
 	}
 	platform->port_last = &platform->port_entries[0];
 
-	uart_init(&platform->uart);
 	rtc_init(&platform->rtc, wall_clock_s);
 	platform_reset(platform);
 }
@@ -378,11 +377,6 @@ enum platform_event platform_event_take(struct platform *platform)
 uint32_t platform_exit_code(const struct platform *platform)
 {
 	return platform->debug_exit.state.code;
-}
-
-size_t platform_console_input(struct platform *platform, const void *bytes, size_t size)
-{
-	return byte_queue_write(&platform->uart.input, bytes, size);
 }
 
 uint32_t platform_apic_id(const struct platform *platform)

@@ -5,13 +5,14 @@
  * nanoseconds (0 when the guest started), accesses come in as ports, addresses
  * and MSRs, and what it wants is asked for by the vCPU's loop.
  *
- * Touched only by the CPU that runs the guest, console_input excepted.
+ * Touched only by the CPU that runs the guest.
  */
 #ifndef VMM_PLATFORM_H
 #define VMM_PLATFORM_H
 
 #include "base/types.h"
 
+struct byte_queue; /* base/ring.h */
 struct platform;
 
 /* What the guest did to its machine, for the owner to act on. */
@@ -27,6 +28,8 @@ struct platform_host {
 	uint64_t (*now_ns)(void *context);
 	/* One byte that the guest sent on its serial port. */
 	void (*console_output)(void *context, uint8_t byte);
+	/* What is typed to it, from another CPU: read in platform_step. Outlives the platform. */
+	struct byte_queue *console_input;
 	void *context;
 };
 
@@ -67,12 +70,6 @@ bool platform_init_take(struct platform *platform);
 /* The event that ended the last access, once. */
 enum platform_event platform_event_take(struct platform *platform);
 uint32_t platform_exit_code(const struct platform *platform);
-
-/*
- * Bytes typed to the guest's serial port, from another CPU: taken as far as
- * there is room; returns how many. Kick the guest's CPU afterwards.
- */
-size_t platform_console_input(struct platform *platform, const void *bytes, size_t size);
 
 /* Values that CPUID must agree with: APIC ID and whether APIC_BASE.EN is set. */
 uint32_t platform_apic_id(const struct platform *platform);

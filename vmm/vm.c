@@ -52,9 +52,28 @@ const char *vm_state_name(enum vm_state state)
 	return names[state];
 }
 
+/* What a later request takes back of those that wait: the last word counts. */
+static uint64_t overruled_by(uint64_t request)
+{
+	if (request & (VM_REQUEST_STOP | VM_REQUEST_RESET)) {
+		return VM_REQUEST_STOP | VM_REQUEST_RESET | VM_REQUEST_START | VM_REQUEST_PAUSE |
+		       VM_REQUEST_RESUME;
+	}
+	if (request & (VM_REQUEST_PAUSE | VM_REQUEST_RESUME)) {
+		return VM_REQUEST_PAUSE | VM_REQUEST_RESUME;
+	}
+	return 0;
+}
+
 void vm_request(struct vm *vm, uint64_t request)
 {
-	atomic_fetch_or_explicit(&vm->requests, request, memory_order_release);
+	uint64_t old = atomic_load_explicit(&vm->requests, memory_order_relaxed);
+	uint64_t new;
+
+	do {
+		new = (old & ~overruled_by(request)) | request;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&vm->requests, &old, new, memory_order_release, memory_order_relaxed));
 	cpu_kick(vm->cpu);
 }
 
@@ -136,7 +155,7 @@ static size_t console_input(void *context, const void *bytes, size_t size)
 	if (get_state(vm) != VM_RUNNING && get_state(vm) != VM_PAUSED) {
 		return size; /* nobody is there to read it */
 	}
-	taken = platform_console_input(vm->platform, bytes, size);
+	taken = byte_queue_write(&vm->input, bytes, size);
 	vm_request(vm, VM_REQUEST_INPUT);
 	return taken;
 }
@@ -172,6 +191,7 @@ static void make_console(struct vm *vm)
 		panic("no memory for the console of guest %s", vm->config->name);
 	}
 	output_ring_init(&vm->output, ring, VM_OUTPUT_SIZE);
+	byte_queue_init(&vm->input, vm->input_bytes, VM_INPUT_SIZE);
 	vm->console = (struct console_target){
 		.name = vm->config->name,
 		.output = &vm->output,
@@ -202,14 +222,32 @@ void vm_init(const struct config *config, const struct vm_image *files, unsigned
 	}
 }
 
+/* Written whole, since the console reads it from another CPU. */
+static PRINTF_LIKE(2, 0) void set_ending(struct vm *vm, const char *format, va_list args)
+{
+	char text[VM_ENDING_MAX];
+
+	vsnprintf(text, sizeof(text), format, args);
+	spin_lock(&vm->ending_lock);
+	memcpy(vm->ending, text, sizeof(text));
+	spin_unlock(&vm->ending_lock);
+}
+
+void vm_copy_ending(struct vm *vm, char copy[VM_ENDING_MAX])
+{
+	spin_lock(&vm->ending_lock);
+	memcpy(copy, vm->ending, VM_ENDING_MAX);
+	spin_unlock(&vm->ending_lock);
+}
+
 /* ---- Start ----------------------------------------------------------------- */
 
-static int __attribute__((format(printf, 2, 3))) refuse(struct vm *vm, const char *format, ...)
+static PRINTF_LIKE(2, 3) int refuse(struct vm *vm, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(vm->ending, sizeof(vm->ending), format, args);
+	set_ending(vm, format, args);
 	va_end(args);
 	log_error("guest %s: cannot start: %s", vm->config->name, vm->ending);
 	return -EINVAL;
@@ -232,6 +270,9 @@ static int start_begin(struct vm *vm)
 
 	if (!virt_available()) {
 		return refuse(vm, "%s", virt_missing(0));
+	}
+	if (!virt_on_this_cpu()) {
+		return refuse(vm, "CPU %u, where it belongs, cannot run guests", vm->cpu);
 	}
 	if (!vm->config->valid) {
 		return refuse(vm, "dyad.conf:%u: its section has mistakes; the log names them",
@@ -317,6 +358,7 @@ static int make_machine(struct vm *vm)
 	struct platform_host host = {
 		.now_ns = platform_now,
 		.console_output = platform_output,
+		.console_input = &vm->input,
 		.context = vm,
 	};
 	struct cpuid_clocks clocks = {.tsc_hz = tsc_hz, .apic_hz = MACHINE_LAPIC_HZ};
@@ -329,6 +371,7 @@ static int make_machine(struct vm *vm)
 	if (vm->vcpu == NULL) {
 		return refuse(vm, "no memory for its vCPU");
 	}
+	byte_queue_drain(&vm->input);
 	vm->wall_clock_s = wall_clock_s();
 	set_epoch(vm, tsc_now());
 	platform_init(vm->platform, &host, tsc_hz, vm->wall_clock_s);
@@ -402,9 +445,12 @@ static enum config_action ending_action(const struct vm *vm, enum vm_ending endi
 		return vm->config->on_reboot;
 	case ENDING_CRASH:
 		return vm->config->on_crash;
-	default:
-		return ACTION_STOP;
+	case ENDING_RESET:
+		return ACTION_RESTART;
+	case ENDING_STOP:
+		break;
 	}
+	return ACTION_STOP;
 }
 
 void vm_end(struct vm *vm, enum vm_ending ending, const char *format, ...)
@@ -414,7 +460,7 @@ void vm_end(struct vm *vm, enum vm_ending ending, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(vm->ending, sizeof(vm->ending), format, args);
+	set_ending(vm, format, args);
 	va_end(args);
 	vm->crash_count += ending == ENDING_CRASH;
 	gives_up = restart && vm->crash_count > VM_CRASH_RESTARTS_MAX;
@@ -424,24 +470,13 @@ void vm_end(struct vm *vm, enum vm_ending ending, const char *format, ...)
 		vcpu_dump(vm->vcpu);
 	}
 	free_parts(vm);
-	set_state(vm, VM_STOPPED);
 	if (gives_up) {
 		log_error("guest %s: crashed %u times, left stopped; `start %s` tries again",
 			  vm->config->name, vm->crash_count, vm->config->name);
-	} else if (restart) {
-		start_begin(vm);
 	}
-}
-
-static void stop(struct vm *vm, const char *why)
-{
-	if (get_state(vm) == VM_STARTING) {
-		free_parts(vm);
+	/* A guest that starts again is never seen stopped: its console stays with it. */
+	if (!restart || gives_up || start_begin(vm) != 0) {
 		set_state(vm, VM_STOPPED);
-		snprintf(vm->ending, sizeof(vm->ending), "%s", why);
-		log_info("guest %s: stopped: %s", vm->config->name, why);
-	} else if (get_state(vm) != VM_STOPPED) {
-		vm_end(vm, ENDING_OPERATOR, "%s", why);
 	}
 }
 
@@ -454,6 +489,9 @@ static void pause(struct vm *vm)
 		set_state(vm, VM_PAUSED);
 		vcpu_park(vm->vcpu);
 		log_info("guest %s: paused", vm->config->name);
+	} else {
+		log_warn("guest %s: not paused: it is %s", vm->config->name,
+			 vm_state_name(get_state(vm)));
 	}
 }
 
@@ -464,22 +502,28 @@ static void resume(struct vm *vm)
 		set_epoch(vm, vm->epoch_tsc + (tsc_now() - vm->paused_tsc));
 		set_state(vm, VM_RUNNING);
 		log_info("guest %s: resumed", vm->config->name);
+	} else {
+		log_warn("guest %s: not resumed: it is %s", vm->config->name,
+			 vm_state_name(get_state(vm)));
 	}
 }
 
 static void serve_requests(struct vm *vm)
 {
 	uint64_t requests = atomic_exchange_explicit(&vm->requests, 0, memory_order_acquire);
+	bool is_stopped = get_state(vm) == VM_STOPPED;
 
-	if (requests & (VM_REQUEST_STOP | VM_REQUEST_RESET)) {
-		stop(vm, requests & VM_REQUEST_RESET ? "reset by the operator"
-						     : "stopped by the operator");
-	}
-	if (requests & (VM_REQUEST_START | VM_REQUEST_RESET)) {
+	if (requests & (VM_REQUEST_START | VM_REQUEST_STOP | VM_REQUEST_RESET)) {
 		vm->crash_count = 0;
-		if (get_state(vm) == VM_STOPPED) {
-			start_begin(vm);
-		}
+	}
+	if ((requests & VM_REQUEST_STOP) && !is_stopped) {
+		vm_end(vm, ENDING_STOP, "stopped by the operator");
+	}
+	if ((requests & VM_REQUEST_RESET) && !is_stopped) {
+		vm_end(vm, ENDING_RESET, "reset by the operator");
+	}
+	if ((requests & (VM_REQUEST_START | VM_REQUEST_RESET)) && is_stopped) {
+		start_begin(vm);
 	}
 	if (requests & VM_REQUEST_PAUSE) {
 		pause(vm);

@@ -4,7 +4,8 @@
  *
  * A guest belongs to one CPU, which alone changes it: starts it, runs it, ends
  * it. Others post requests to its mailbox and kick that CPU; they may read
- * `state`, `ending`, the counters and the output ring at any time.
+ * `state`, the counters and the output ring at any time, and its last ending by
+ * vm_copy_ending. Lock: ending_lock, a leaf.
  *
  *   STOPPED --start--> STARTING --loaded--> RUNNING <--pause/resume--> PAUSED
  *      ^                                       |                          |
@@ -18,6 +19,7 @@
 #include "arch/x86_64/arch.h"
 #include "base/command.h"
 #include "base/ring.h"
+#include "base/spinlock.h"
 #include "vmm/config.h"
 #include "vmm/cpuid.h"
 #include "vmm/memory.h"
@@ -36,6 +38,7 @@ enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_PAUSED };
 
 #define VM_ENDING_MAX 160
 #define VM_OUTPUT_SIZE (64 * KIB)
+#define VM_INPUT_SIZE 1024
 /* Crashes after which a guest that restarts by itself is left stopped. */
 #define VM_CRASH_RESTARTS_MAX 3
 
@@ -64,10 +67,14 @@ struct vm {
 	uint64_t start_count;
 	uint64_t exit_count[EXIT_REASON_COUNT];
 
+	struct byte_queue input;
+	uint8_t input_bytes[VM_INPUT_SIZE];
 	struct output_ring output;
 	uint64_t output_announced;
 	struct console_target console;
-	char ending[VM_ENDING_MAX]; /* how it last ended, or why it cannot start */
+	/* How it last ended, or why it cannot start: read it by vm_copy_ending. */
+	struct spinlock ending_lock;
+	char ending[VM_ENDING_MAX];
 };
 
 /* A file that the loader read, by its name; error as in struct boot_module. */
@@ -94,7 +101,13 @@ const char *vm_state_name(enum vm_state state);
 /* Host memory in bytes that the guest takes now beyond its RAM. */
 uint64_t vm_overhead(const struct vm *vm);
 
-/* Posts a request and kicks the guest's CPU. */
+/* How it last ended, or why it cannot start; "" for neither. */
+void vm_copy_ending(struct vm *vm, char copy[VM_ENDING_MAX]);
+
+/*
+ * Posts a request and kicks the guest's CPU. The last one counts: a stop takes
+ * back what was asked for before it and not done yet.
+ */
 void vm_request(struct vm *vm, uint64_t request);
 
 /* ---- For the CPU that the guest belongs to ------------------------------ */
@@ -111,7 +124,7 @@ void vm_step(struct vm *vm, uint64_t until_ns);
 uint64_t vm_guest_now_ns(const struct vm *vm);
 
 /* How a guest ends, for what its configuration says about it. */
-enum vm_ending { ENDING_POWEROFF, ENDING_REBOOT, ENDING_CRASH, ENDING_OPERATOR };
+enum vm_ending { ENDING_POWEROFF, ENDING_REBOOT, ENDING_CRASH, ENDING_STOP, ENDING_RESET };
 
 /*
  * Ends a running guest: frees what it has, says why on the console, and starts

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/ring.h"
 #include "vmm/machine.h"
 #include "vmm/platform_state.h"
 
@@ -32,11 +33,15 @@ static void fuzz_output(void *context, uint8_t byte)
 	(void)byte;
 }
 
+static uint8_t input_bytes[256];
+static struct byte_queue input = {.data = input_bytes, .size = sizeof(input_bytes)};
+
 static struct platform *create(void)
 {
 	static const struct platform_host host = {
 		.now_ns = fuzz_now,
 		.console_output = fuzz_output,
+		.console_input = &input,
 	};
 	struct platform *platform = malloc(platform_size());
 
@@ -135,7 +140,7 @@ static void run(struct platform *platform, const struct record *record)
 		pass(platform, value);
 		break;
 	case 8:
-		platform_console_input(platform, record->value, sizeof(record->value));
+		byte_queue_write(&input, record->value, sizeof(record->value));
 		platform_step(platform);
 		break;
 	case 9:

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/ring.h"
 #include "vmm/machine.h"
 #include "vmm/platform_state.h"
 
@@ -34,6 +35,8 @@
 struct machine {
 	struct platform *platform;
 	uint64_t now_ns;
+	struct byte_queue input;
+	uint8_t input_bytes[1024];
 	char output[4096];
 	size_t output_size;
 };
@@ -56,6 +59,7 @@ static inline struct platform *machine_platform(struct machine *m)
 	struct platform_host host = {
 		.now_ns = machine_now,
 		.console_output = machine_output,
+		.console_input = &m->input,
 		.context = m,
 	};
 	struct platform *platform = malloc(platform_size());
@@ -70,6 +74,7 @@ static inline int machine_setup(void **state)
 	struct machine *m = calloc(1, sizeof(*m));
 
 	assert_non_null(m);
+	byte_queue_init(&m->input, m->input_bytes, sizeof(m->input_bytes));
 	m->platform = machine_platform(m);
 	*state = m;
 	return 0;

@@ -18,7 +18,7 @@
 
 static void type(struct machine *m, const char *text)
 {
-	assert_int_equal(platform_console_input(m->platform, text, strlen(text)), strlen(text));
+	assert_int_equal(byte_queue_write(&m->input, text, strlen(text)), strlen(text));
 	platform_step(m->platform);
 }
 
@@ -183,14 +183,14 @@ static void test_input_through_the_fifo(void **state)
 static void test_input_waits_for_room(void **state)
 {
 	struct machine *m = *state;
-	char text[UART_INPUT_SIZE + 100];
+	char text[sizeof(m->input_bytes) + 100];
 
 	memset(text, 'x', sizeof(text));
-	assert_int_equal(platform_console_input(m->platform, text, sizeof(text)), UART_INPUT_SIZE);
-	assert_int_equal(platform_console_input(m->platform, "y", 1), 0);
+	assert_int_equal(byte_queue_write(&m->input, text, sizeof(text)), sizeof(m->input_bytes));
+	assert_int_equal(byte_queue_write(&m->input, "y", 1), 0);
 	platform_step(m->platform);
-	assert_int_equal(platform_console_input(m->platform, "yz", 2), 1);
-	for (int i = 0; i < UART_INPUT_SIZE; i++) {
+	assert_int_equal(byte_queue_write(&m->input, "yz", 2), 1);
+	for (size_t i = 0; i < sizeof(m->input_bytes); i++) {
 		assert_int_equal(in(m, DATA), 'x');
 	}
 	assert_int_equal(in(m, DATA), 'y');

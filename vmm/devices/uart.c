@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/bits.h"
+#include "base/ring.h"
 #include "vmm/machine.h"
 #include "vmm/platform_state.h"
 
@@ -130,7 +131,8 @@ static bool rx_refill(struct uart *uart)
 	if ((s->mcr & MCR_LOOP) || s->rx_count >= rx_depth(s)) {
 		return false;
 	}
-	count = byte_queue_read(&uart->input, bytes, rx_depth(s) - s->rx_count);
+	count = byte_queue_read(uart->device.platform->host.console_input, bytes,
+				rx_depth(s) - s->rx_count);
 	for (size_t i = 0; i < count; i++) {
 		rx_push(s, bytes[i]);
 	}
@@ -306,11 +308,6 @@ static uint8_t uart_read(struct device *device, unsigned offset)
 	}
 	update_irq(uart);
 	return value;
-}
-
-void uart_init(struct uart *uart)
-{
-	byte_queue_init(&uart->input, uart->input_bytes, sizeof(uart->input_bytes));
 }
 
 static void uart_reset(struct device *device)

@@ -3,17 +3,15 @@
  * The serial port: a 16550A at 0x3f8, IRQ 4 (National PC16550D data sheet).
  *
  * The line has no speed: a byte sent is out at once, so the transmitter is
- * always empty. Input waits in a queue, filled by another CPU, until the receive
- * FIFO has room.
+ * always empty. Input waits in the host's queue, filled by another CPU, until the
+ * receive FIFO has room.
  */
 #ifndef VMM_DEVICES_UART_H
 #define VMM_DEVICES_UART_H
 
-#include "base/ring.h"
 #include "vmm/device.h"
 
 #define UART_FIFO_SIZE 16
-#define UART_INPUT_SIZE 1024 /* a power of two */
 
 struct uart_state_v1 {
 	uint8_t ier, fcr, lcr, mcr, scr;
@@ -31,13 +29,10 @@ _Static_assert(sizeof(struct uart_state_v1) == 32, "no padding");
 struct uart {
 	struct device device;
 	struct uart_state_v1 state;
-	struct byte_queue input;
-	uint8_t input_bytes[UART_INPUT_SIZE];
 };
 
 extern const struct device_ops uart_ops;
 
-void uart_init(struct uart *uart);
 /* Input may wait in the queue: moves what fits into the FIFO. */
 void uart_poll(struct uart *uart);
 
