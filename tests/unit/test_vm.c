@@ -487,6 +487,34 @@ static void test_reset(void **state)
 	assert_string_equal(vm->ending, "");
 }
 
+/* Several requests before the guest's CPU looks: what was said last is done. */
+static void test_the_last_request_counts(void **state)
+{
+	(void)state;
+	vm_request(vm, VM_REQUEST_RESET);
+	vm_request(vm, VM_REQUEST_STOP);
+	step();
+	assert_int_equal(vm->state, VM_STOPPED);
+	assert_ending("stopped by the operator");
+
+	start();
+	vm_request(vm, VM_REQUEST_STOP);
+	vm_request(vm, VM_REQUEST_RESET);
+	step();
+	assert_int_not_equal(vm->state, VM_STOPPED);
+	while (vm->state == VM_STARTING) {
+		step();
+	}
+	vm_request(vm, VM_REQUEST_PAUSE);
+	vm_request(vm, VM_REQUEST_RESUME);
+	step();
+	assert_int_equal(vm->state, VM_RUNNING);
+	vm_request(vm, VM_REQUEST_RESUME);
+	vm_request(vm, VM_REQUEST_PAUSE);
+	step();
+	assert_int_equal(vm->state, VM_PAUSED);
+}
+
 static void test_stop_while_starting(void **state)
 {
 	(void)state;
@@ -552,6 +580,7 @@ int main(void)
 		VM_TEST(test_every_request_in_every_state),
 		RUNNING_TEST(test_reset),
 		VM_TEST(test_stop_while_starting),
+		RUNNING_TEST(test_the_last_request_counts),
 		RUNNING_TEST(test_pause),
 		VM_TEST(test_fifty_rounds),
 	};
