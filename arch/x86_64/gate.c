@@ -68,6 +68,10 @@ static uint64_t allowed(uint64_t capability)
 	return capability >> 32;
 }
 
+/*
+ * All that controls_init in vmx.c sets, but for what it can do without. A bit that
+ * the CPU does not allow would be dropped there without a word.
+ */
 static void check_controls(const struct gate_facts *facts, struct gate_result *result)
 {
 	static const struct requirement pin[] = {
@@ -77,8 +81,13 @@ static void check_controls(const struct gate_facts *facts, struct gate_result *r
 	};
 	static const struct requirement primary[] = {
 		{PRIMARY_TSC_OFFSET, "TSC offsetting"},
+		{PRIMARY_HLT, "HLT exiting"},
+		{PRIMARY_MWAIT | PRIMARY_MONITOR, "MWAIT and MONITOR exiting"},
+		{PRIMARY_RDPMC, "RDPMC exiting"},
+		{PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE, "CR8-load and CR8-store exiting"},
 		{PRIMARY_IO_BITMAPS, "I/O bitmaps"},
 		{PRIMARY_MSR_BITMAPS, "MSR bitmaps"},
+		{PRIMARY_SECONDARY, "secondary controls"},
 	};
 	static const struct requirement secondary[] = {
 		{SECONDARY_EPT, "extended page tables (EPT)"},
@@ -87,8 +96,16 @@ static void check_controls(const struct gate_facts *facts, struct gate_result *r
 		{SECONDARY_RDTSCP, "RDTSCP for guests"},
 	};
 	static const struct requirement exit[] = {
-		{EXIT_CTL_SAVE_PAT | EXIT_CTL_LOAD_PAT, "the switch of IA32_PAT"},
-		{EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER, "the switch of IA32_EFER"},
+		{EXIT_CTL_SAVE_DEBUG, "the save of debug registers at VM exit"},
+		{EXIT_CTL_HOST_64, "a 64-bit host"},
+		{EXIT_CTL_SAVE_PAT | EXIT_CTL_LOAD_PAT, "the switch of IA32_PAT at VM exit"},
+		{EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER, "the switch of IA32_EFER at VM exit"},
+	};
+	static const struct requirement entry[] = {
+		{ENTRY_CTL_LOAD_DEBUG, "the load of debug registers at VM entry"},
+		{ENTRY_CTL_IA32E_GUEST, "64-bit guests"},
+		{ENTRY_CTL_LOAD_PAT, "the load of IA32_PAT at VM entry"},
+		{ENTRY_CTL_LOAD_EFER, "the load of IA32_EFER at VM entry"},
 	};
 	static const struct requirement translation[] = {
 		{EPT_CAP_4_LEVELS, "EPT of 4 levels"},
@@ -102,6 +119,7 @@ static void check_controls(const struct gate_facts *facts, struct gate_result *r
 	demand(facts, result, allowed(facts->primary), primary, ARRAY_SIZE(primary));
 	demand(facts, result, allowed(facts->secondary), secondary, ARRAY_SIZE(secondary));
 	demand(facts, result, allowed(facts->exit), exit, ARRAY_SIZE(exit));
+	demand(facts, result, allowed(facts->entry), entry, ARRAY_SIZE(entry));
 	/* Without EPT nothing is said of its kinds. */
 	if (allowed(facts->secondary) & SECONDARY_EPT) {
 		demand(facts, result, facts->ept_vpid, translation, ARRAY_SIZE(translation));

@@ -9,7 +9,7 @@
 
 #include "base/bits.h"
 
-#define GATE_MISSING_MAX 24
+#define GATE_MISSING_MAX 40
 #define GATE_SENTENCE_MAX 200
 
 #define LEAF1_ECX_VMX BIT(5)
@@ -21,7 +21,7 @@ struct gate_facts {
 	uint32_t leaf1_ecx; /* CPUID.1 */
 	uint64_t feature_control; /* IA32_FEATURE_CONTROL */
 	/* Capability MSRs (SDM 3, appendix A); 0 where another says they are absent */
-	uint64_t basic, pin, primary, secondary, exit, ept_vpid;
+	uint64_t basic, pin, primary, secondary, exit, entry, ept_vpid;
 };
 
 struct gate_result {

@@ -29,6 +29,7 @@ void gate_init(void)
 		facts.pin = msr_read(MSR_VMX_PIN_CONTROLS);
 		facts.primary = msr_read(MSR_VMX_PRIMARY_CONTROLS);
 		facts.exit = msr_read(MSR_VMX_EXIT_CONTROLS);
+		facts.entry = msr_read(MSR_VMX_ENTRY_CONTROLS);
 		facts.secondary = read_if(facts.primary >> 32 & PRIMARY_SECONDARY,
 					  MSR_VMX_SECONDARY_CONTROLS);
 		facts.ept_vpid = read_if(facts.secondary >> 32 & (SECONDARY_EPT | SECONDARY_VPID),
