@@ -18,6 +18,7 @@
 #define INIT_WAIT_US 10000
 #define FIRST_STARTUP_WAIT_US 1000
 #define SECOND_STARTUP_WAIT_US 200000
+#define TSC_WAIT_US 1000000
 #define STOP_WAIT_US 100000
 #define STOP_POLLS_MAX 10000000 /* before the TSC's rate is known */
 #define TSC_ROUNDS 16
@@ -81,7 +82,10 @@ static bool wait_for(atomic_bool *flag, unsigned us)
 	return true;
 }
 
-/* The other side of tsc_check, on the CPU that starts. */
+/*
+ * The other side of tsc_check, on the CPU that starts. If no question comes any
+ * more, an INIT does.
+ */
 static void tsc_answer_all(void)
 {
 	for (unsigned i = 1; i <= TSC_ROUNDS; i++) {
@@ -93,33 +97,46 @@ static void tsc_answer_all(void)
 	}
 }
 
+static bool wait_for_answer(unsigned question)
+{
+	uint64_t start = tsc_now();
+
+	while (atomic_load(&tsc_answer) != question) {
+		if (tsc_now() - start > tsc_hz / 1000000 * TSC_WAIT_US) {
+			return false;
+		}
+		__builtin_ia32_pause();
+	}
+	return true;
+}
+
 /*
  * A reading on the other CPU must lie between two of this one around it.
- * Deadlines cross CPUs, so clocks that disagree deserve a word.
+ * Deadlines cross CPUs, so clocks that disagree deserve a word. Returns false
+ * when the other CPU does not answer.
  */
-static void tsc_check(const struct cpu *cpu)
+static bool tsc_check(const struct cpu *cpu)
 {
 	uint64_t behind = 0, ahead = 0;
 
-	atomic_store(&tsc_answer, 0);
 	for (unsigned i = 1; i <= TSC_ROUNDS; i++) {
 		uint64_t before = tsc_now();
 
 		atomic_store(&tsc_question, i);
-		while (atomic_load(&tsc_answer) != i) {
-			__builtin_ia32_pause();
+		if (!wait_for_answer(i)) {
+			return false;
 		}
 		uint64_t after = tsc_now();
 		uint64_t reading = atomic_load(&tsc_reading);
 		behind = MAX(behind, reading < before ? before - reading : 0);
 		ahead = MAX(ahead, reading > after ? reading - after : 0);
 	}
-	atomic_store(&tsc_question, 0);
 	if (behind != 0 || ahead != 0) {
 		log_warn("CPU %u: its TSC is at least %lu ticks %s that of CPU 0: "
 			 "the firmware should have set them alike",
 			 cpu->id, behind ? behind : ahead, behind ? "behind" : "ahead of");
 	}
+	return true;
 }
 
 /* A CPU's first C function, called by entry.S on its own stack. */
@@ -137,6 +154,10 @@ void smp_cpu_start(struct cpu *cpu)
 
 	while (!atomic_load(&released)) {
 		cpu_idle(TIME_NEVER);
+	}
+	/* One that was given up and has not heard its INIT: the number is another's. */
+	while (cpus[cpu->id] != cpu) {
+		__asm__ volatile("cli; hlt");
 	}
 	cpu_main(cpu->id);
 }
@@ -174,23 +195,32 @@ static void trampoline_fill(hpa_t page, const struct cpu *cpu)
 	memcpy(copy + (trampoline_data - trampoline_start), &data, sizeof(data));
 }
 
-static bool start(const struct cpu *cpu, uint8_t page)
+static bool try_to_start(const struct cpu *cpu, uint8_t page)
 {
 	atomic_store(&alive, false);
 	atomic_store(&ready, false);
+	atomic_store(&tsc_question, 0);
+	atomic_store(&tsc_answer, 0);
 	apic_send_init(cpu->apic_id);
 	delay_us(INIT_WAIT_US);
 	apic_send_startup(cpu->apic_id, page);
 	if (!wait_for(&alive, FIRST_STARTUP_WAIT_US)) {
 		apic_send_startup(cpu->apic_id, page);
 		if (!wait_for(&alive, SECOND_STARTUP_WAIT_US)) {
-			/* Back to waiting for a SIPI: it must not come late. */
-			apic_send_init(cpu->apic_id);
 			return false;
 		}
 	}
-	tsc_check(cpu);
-	return wait_for(&ready, SECOND_STARTUP_WAIT_US);
+	return tsc_check(cpu) && wait_for(&ready, SECOND_STARTUP_WAIT_US);
+}
+
+static bool start(const struct cpu *cpu, uint8_t page)
+{
+	if (!try_to_start(cpu, page)) {
+		/* Back to waiting for a SIPI: it must not come late. */
+		apic_send_init(cpu->apic_id);
+		return false;
+	}
+	return true;
 }
 
 void smp_start(hpa_t trampoline)
