@@ -3,7 +3,9 @@
  * The log ring behind base/log.h.
  *
  * A line is formatted on the writer's stack and copied into the ring under the
- * log's lock, which is held for that copy alone; no other lock is taken inside.
+ * ring's lock, which is held for that copy alone; no other lock is taken inside.
+ * Then somebody is told, under the teller's lock: the immediate output is a
+ * program for one CPU. Lock order: teller, then what the output takes, the ring's.
  */
 #include "base/log.h"
 
@@ -18,7 +20,7 @@ uint64_t tsc_now(void);
 uint64_t tsc_to_ns(uint64_t ticks);
 
 static struct {
-	struct spinlock lock;
+	struct spinlock lock, teller;
 	uint64_t next;
 	uint64_t start_ticks; /* of the first line */
 	struct log_line lines[LOG_LINE_COUNT];
@@ -27,17 +29,17 @@ static struct {
 	bool panicking;
 } ring;
 
-static void lock_ring(void)
+static void take(struct spinlock *lock)
 {
 	if (!ring.panicking) {
-		spin_lock(&ring.lock);
+		spin_lock(lock);
 	}
 }
 
-static void unlock_ring(void)
+static void release(struct spinlock *lock)
 {
 	if (!ring.panicking) {
-		spin_unlock(&ring.lock);
+		spin_unlock(lock);
 	}
 }
 
@@ -74,27 +76,29 @@ void log_write(enum log_level level, const char *format, ...)
 	format_line(&line, format, args);
 	va_end(args);
 
-	lock_ring();
+	take(&ring.lock);
 	if (ring.next == 0) {
 		ring.start_ticks = now;
 	}
 	line.time_ns = tsc_to_ns(now - ring.start_ticks);
 	line.sequence = ring.next++;
 	ring.lines[line.sequence % LOG_LINE_COUNT] = line;
-	unlock_ring();
+	release(&ring.lock);
 
+	take(&ring.teller);
 	if (ring.listener && !ring.panicking) {
 		ring.listener();
 	} else if (ring.immediate) {
 		ring.immediate(&line);
 	}
+	release(&ring.teller);
 }
 
 uint64_t log_next(void)
 {
-	lock_ring();
+	take(&ring.lock);
 	uint64_t next = ring.next;
-	unlock_ring();
+	release(&ring.lock);
 	return next;
 }
 
@@ -102,7 +106,7 @@ bool log_read(uint64_t *sequence, struct log_line *line)
 {
 	bool found = false;
 
-	lock_ring();
+	take(&ring.lock);
 	uint64_t oldest = ring.next - MIN(ring.next, LOG_LINE_COUNT);
 	uint64_t wanted = MAX(*sequence, oldest);
 	if (wanted < ring.next) {
@@ -110,18 +114,22 @@ bool log_read(uint64_t *sequence, struct log_line *line)
 		*sequence = wanted + 1;
 		found = true;
 	}
-	unlock_ring();
+	release(&ring.lock);
 	return found;
 }
 
 void log_set_immediate(void (*print)(const struct log_line *line))
 {
+	take(&ring.teller);
 	ring.immediate = print;
+	release(&ring.teller);
 }
 
 void log_set_listener(void (*wake)(void))
 {
+	take(&ring.teller);
 	ring.listener = wake;
+	release(&ring.teller);
 }
 
 void log_enter_panic(void)

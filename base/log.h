@@ -42,15 +42,16 @@ uint64_t log_next(void);
 bool log_read(uint64_t *sequence, struct log_line *line);
 
 /*
- * Called with each new line by the CPU that writes it, while the log's lock is
- * not held: the polled output, used until somebody listens, and in a panic.
- * NULL switches it off.
+ * Called with each new line by the CPU that writes it, one CPU at a time: the
+ * polled output, used until somebody listens, and in a panic. It may read the
+ * log, and must not write to it. NULL switches it off.
  */
 void log_set_immediate(void (*print)(const struct log_line *line));
 
 /*
  * Called after each new line in place of the immediate output, by the CPU that
- * wrote it: wakes the one who then reads the log. NULL: nobody listens.
+ * wrote it: wakes the one who then reads the log. On return no CPU is in the
+ * immediate output any more. NULL: nobody listens.
  */
 void log_set_listener(void (*wake)(void));
 

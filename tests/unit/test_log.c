@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,6 +163,36 @@ static void test_lines_of_several_writers_stay_whole(void **state)
 	}
 }
 
+static atomic_uint inside, inside_max;
+
+static void immediate_alone(const struct log_line *line)
+{
+	unsigned now = atomic_fetch_add(&inside, 1) + 1;
+
+	(void)line;
+	if (now > atomic_load(&inside_max)) {
+		atomic_store(&inside_max, now);
+	}
+	sched_yield();
+	atomic_fetch_sub(&inside, 1);
+}
+
+static void test_immediate_output_runs_on_one_cpu(void **state)
+{
+	static char name[] = "a";
+	pthread_t threads[WRITER_COUNT];
+
+	(void)state;
+	log_set_immediate(immediate_alone);
+	for (unsigned i = 0; i < WRITER_COUNT; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, write_lines, name), 0);
+	}
+	for (unsigned i = 0; i < WRITER_COUNT; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	assert_int_equal(atomic_load(&inside_max), 1);
+}
+
 /* Last: the log does not come back from a panic. */
 static void test_panic(void **state)
 {
@@ -183,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup(test_control_characters_do_not_pass, setup),
 		cmocka_unit_test_setup(test_immediate_until_somebody_listens, setup),
 		cmocka_unit_test_setup(test_lines_of_several_writers_stay_whole, setup),
+		cmocka_unit_test_setup(test_immediate_output_runs_on_one_cpu, setup),
 		cmocka_unit_test_setup(test_panic, setup),
 	};
 
