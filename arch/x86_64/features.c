@@ -7,6 +7,7 @@
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
+#include "base/log.h"
 
 #define CR4_LA57 BIT(12)
 #define APIC_BASE_EN BIT(11)
@@ -48,11 +49,39 @@ struct cpuid cpuid_host(uint32_t leaf, uint32_t subleaf)
 	return c;
 }
 
-static void require(bool there, const char *sentence)
+/* What the host itself needs: each that is missing is named before the host ends. */
+static void require_all(const struct cpuid *leaf1, const struct cpuid *extended)
 {
-	if (!there) {
+	bool apic = leaf1->edx & LEAF1_EDX_APIC && msr_read(MSR_APIC_BASE) & APIC_BASE_EN;
+	const struct {
+		bool there;
+		const char *sentence;
+	} required[] = {
+		{leaf1->edx & LEAF1_EDX_TSC && leaf1->edx & LEAF1_EDX_MSR &&
+			 leaf1->edx & LEAF1_EDX_FXSR,
+		 "the CPU has no time stamp counter, no MSRs or no FXSAVE: "
+		 "another CPU is needed; every Intel CPU of 64 bits has them"},
+		{apic, "the CPU's local APIC is missing or disabled: "
+		       "enable it in the firmware's setup"},
+		{extended->edx & LEAFX1_EDX_NX,
+		 "the CPU cannot forbid execution of data (NX): "
+		 "enable \"Execute Disable Bit\" in the firmware's setup"},
+		{leaf1->ecx & LEAF1_ECX_XSAVE,
+		 "the CPU has no XSAVE: a CPU of 2011 or later is needed"},
+		{!(cr4_read() & CR4_LA57),
+		 "the loader left 5-level paging on: disable it in the firmware's setup"},
+	};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
+		if (!required[i].there) {
+			log_error("%s", required[i].sentence);
+			first = first ? first : required[i].sentence;
+		}
+	}
+	if (first) {
 		panic_reboot_s = 0; /* the next start would end here too */
-		panic("this machine cannot run Dyad: %s", sentence);
+		panic("this machine cannot run Dyad: %s", first);
 	}
 }
 
@@ -86,18 +115,7 @@ void features_init(void)
 	if (extended_max >= LEAF_EXTENDED) {
 		extended = cpuid_host(LEAF_EXTENDED, 0);
 	}
-	require(leaf1.edx & LEAF1_EDX_TSC, "the CPU has no time stamp counter");
-	require(leaf1.edx & LEAF1_EDX_MSR && leaf1.edx & LEAF1_EDX_FXSR,
-		"the CPU has no MSRs or no FXSAVE");
-	require(leaf1.edx & LEAF1_EDX_APIC && msr_read(MSR_APIC_BASE) & APIC_BASE_EN,
-		"the CPU's local APIC is missing or disabled: enable it in the firmware's setup");
-	require(extended.edx & LEAFX1_EDX_NX,
-		"the CPU cannot forbid execution of data (NX): "
-		"enable \"Execute Disable Bit\" in the firmware's setup");
-	require(leaf1.ecx & LEAF1_ECX_XSAVE,
-		"the CPU has no XSAVE: a CPU of 2011 or later is needed");
-	require(!(cr4_read() & CR4_LA57),
-		"the loader left 5-level paging on: disable it in the firmware's setup");
+	require_all(&leaf1, &extended);
 
 	features.x2apic = leaf1.ecx & LEAF1_ECX_X2APIC;
 	features.tsc_deadline = leaf1.ecx & LEAF1_ECX_TSC_DEADLINE;
