@@ -6,14 +6,35 @@
  *
  * What goes wrong with a file is recorded for the hypervisor and does not stop
  * the host; without memory for the hypervisor itself there is no way on, and
- * the firmware gets control back to try its next boot option.
+ * the firmware gets control back to try its next boot option. Once boot services
+ * are half ended there is no such way back: the machine is reset, since nobody may
+ * be there to do it and what went wrong, a device's timing, may go right then.
  */
 #include "boot/efi_loader.h"
 
 EFI_SYSTEM_TABLE *efi_table;
 uint64_t efi_firmware_ticks;
 
+/* Some seconds on any CPU of today: time to read, without a service to wait by. */
+#define RESET_WAIT_TICKS UINT64_C(10000000000)
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
+
+/* Runtime services work whatever has become of boot services (UEFI 2.10, 8.1). */
+static _Noreturn void reset(void)
+{
+	uint64_t start = efi_tsc();
+
+	print_to(PRINT_SERIAL, "Dyad: reset in a few seconds\n");
+	while (efi_tsc() - start < RESET_WAIT_TICKS) {
+		__builtin_ia32_pause();
+	}
+	efi_table->RuntimeServices->ResetSystem(EfiResetCold, EFI_SUCCESS, 0, NULL);
+	print_to(PRINT_SERIAL, "Dyad: the firmware does not reset: halted, reset by hand\n");
+	for (;;) {
+		__asm__ volatile("cli; hlt");
+	}
+}
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 {
@@ -44,9 +65,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	info->efi_runtime = HPA((uintptr_t)table->RuntimeServices);
 
 	if (memory_exit_boot_services(image, info) != 0) {
-		for (;;) {
-			__builtin_ia32_pause();
-		}
+		reset();
 	}
 	info->tsc_in_firmware = efi_firmware_ticks;
 	image_enter(entry, root, info);

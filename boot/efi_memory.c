@@ -91,7 +91,10 @@ int memory_exit_boot_services(EFI_HANDLE image, struct boot_info *info)
 		}
 	}
 	if (EFI_ERROR(status)) {
-		print_to(PRINT_SERIAL, "Dyad: cannot leave boot services: %s\n",
+		print_to(PRINT_SERIAL,
+			 "Dyad: the firmware does not let go of the machine (ExitBootServices: "
+			 "%s): update the firmware, or switch off in its setup what it need not "
+			 "start, such as network boot\n",
 			 status_text(status));
 		return -EIO;
 	}
