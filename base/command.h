@@ -59,12 +59,9 @@ struct console_target {
 };
 
 /*
- * Connects the console to a target, which must stay valid until console_detach:
- * first what its ring has kept, then what comes, until the operator types
+ * Connects the console to a target, which must stay valid: first what its ring has kept, then what comes, until the operator types
  * Ctrl-] or the target ends. For the `console` command. (console)
  */
 void console_attach(const struct console_target *target);
-/* For the owner of a target that goes away; nothing happens when it is another's. (console) */
-void console_detach(const struct console_target *target);
 
 #endif

@@ -352,16 +352,6 @@ void console_attach(const struct console_target *target)
 	console.target_position = output_ring_start(target->output);
 }
 
-void console_detach(const struct console_target *target)
-{
-	if (console.target != target) {
-		return;
-	}
-	while (room() >= OUTPUT_ROOM && show_target_output()) {
-	}
-	leave_target("is gone");
-}
-
 /* ---- Input ---------------------------------------------------------------- */
 
 /*
@@ -445,8 +435,26 @@ static bool more_to_do(void)
 					 (console.line.shown && console.typed_count > 0));
 }
 
+/*
+ * Most turns of the service CPU: the line editor waits for a key that did not
+ * come, and nothing is to be shown or sent. The next of these comes by interrupt.
+ */
+static bool nothing_to_do(void)
+{
+	const struct serial *serial = console.serial;
+
+	return console.line.shown && serial->interrupts && byte_queue_used(&serial->rx) == 0 &&
+	       byte_queue_used(&serial->tx) == 0 && serial->rx_lost == 0 &&
+	       byte_queue_used(&console.output) == 0 && console.output_lost == 0 &&
+	       console.typed_count == 0 && console.typed_lost == 0 &&
+	       console.log_sequence == log_next();
+}
+
 uint64_t console_step(uint64_t now_ns)
 {
+	if (nothing_to_do()) {
+		return TIME_NEVER;
+	}
 	uint64_t deadline_ns = serial_step(console.serial, now_ns);
 
 	tell_output_lost();
@@ -556,12 +564,13 @@ void console_start(const struct console_host *host)
 {
 	unsigned cpus = cpu_count();
 
+	/* First: until then another CPU that logs prints by itself. */
+	log_set_listener(wake);
 	console.started = true;
 	console_print("Dyad %s, host %s: %u CPU%s, %llu MiB, %s\nType `help` for the commands.\n",
 		      host->version, host->name, cpus, cpus == 1 ? "" : "s",
 		      (unsigned long long)(host->memory / MIB),
 		      virt_available() ? "guests can run" : "state no-virt");
-	log_set_listener(wake);
 	if (console.serial->present && serial_enable_interrupts(console.serial) != 0) {
 		log_warn("console: the UART's interrupt cannot be had; it is polled");
 	}
