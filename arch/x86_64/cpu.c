@@ -41,14 +41,6 @@ uint8_t io_read8(uint16_t port)
 	return value;
 }
 
-uint16_t io_read16(uint16_t port)
-{
-	uint16_t value;
-
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
 uint32_t io_read32(uint16_t port)
 {
 	uint32_t value;
@@ -60,16 +52,6 @@ uint32_t io_read32(uint16_t port)
 void io_write8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-void io_write16(uint16_t port, uint16_t value)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-void io_write32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
 void cpu_print_info(void (*print)(const char *format, ...))

@@ -44,15 +44,6 @@ const uintptr_t direct_map = DIRECT_MAP_BASE;
 static uint64_t *root;
 static uint64_t *low_root;
 static uint64_t dynamic_next = DYNAMIC_BASE;
-static uint64_t table_count;
-
-static uint64_t *table_new(void)
-{
-	uint64_t *table = page_new(PAGE_SIZE);
-
-	table_count += table != NULL;
-	return table;
-}
 
 static unsigned level_shift(unsigned level)
 {
@@ -69,7 +60,7 @@ static uint64_t *entry_at(uint64_t *table, uint64_t virt, unsigned level)
 			return entry;
 		}
 		if (!(*entry & PTE_P)) {
-			uint64_t *next = table_new();
+			uint64_t *next = page_new(PAGE_SIZE);
 
 			if (!next) {
 				return NULL;
@@ -194,12 +185,11 @@ static void low_init(const struct boot_info *info)
 
 void paging_init(const struct boot_info *info, hpa_t low)
 {
-	if (!(root = table_new())) {
+	if (!(root = page_new(PAGE_SIZE))) {
 		panic("no memory for the page tables: this machine has too little RAM");
 	}
 	CHECK(low.v < 4 * GIB);
 	low_root = memset(hpa_to_virt(low), 0, PAGE_SIZE);
-	table_count++;
 
 	map_image(info, __text_start, __text_end, 0);
 	map_image(info, __rodata_start, __rodata_end, MAP_NO_EXECUTE);
@@ -225,11 +215,6 @@ void paging_load_low(void)
 uint32_t paging_low_root(void)
 {
 	return (uint32_t)virt_to_hpa(low_root).v;
-}
-
-uint64_t paging_table_size(void)
-{
-	return table_count * PAGE_SIZE;
 }
 
 void *mmio_map(hpa_t hpa, uint64_t size)

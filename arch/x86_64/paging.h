@@ -46,7 +46,4 @@ void *mmio_map(hpa_t hpa, uint64_t size) MUST_CHECK;
 /* Stacks for another CPU, with their guard pages; NULL: no memory. */
 struct cpu_stacks *stacks_create(void) MUST_CHECK;
 
-/* Bytes of page tables in use. */
-uint64_t paging_table_size(void);
-
 #endif

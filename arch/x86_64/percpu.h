@@ -20,8 +20,6 @@ struct cpu {
 	/* NMIs that nobody sent and no chipset bit explains. */
 	uint32_t nmi_unknown_count;
 	struct cpu_stacks *stacks;
-	/* For the virtualisation backend. */
-	void *backend;
 	/* Called once when the CPU stops for good: ends virtualisation. May be NULL. */
 	void (*stop)(void);
 	struct tss tss;

@@ -85,8 +85,8 @@ void reset_by_force(void)
 		*reset_register = machine.reset_value;
 		delay_us(RESET_WAIT_US);
 	}
-	/* The keyboard controller first: where there is none, nothing happens. */
 	write_and_wait(PORT_KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
+	/* One reset in two writes: the kind of it, then the rising edge that starts it. */
 	write_and_wait(PORT_RESET_CONTROL, RESET_CONTROL_HARD);
 	write_and_wait(PORT_RESET_CONTROL, RESET_CONTROL_PULSE);
 	/* No IDT: an exception, its double fault, and shutdown (SDM 3, 6.15, #DF). */
