@@ -63,53 +63,6 @@ static void debug_trap(struct frame *frame)
 	trap_rip = frame->rip;
 	__asm__ volatile("mov %%dr6, %0" : "=r"(trap_dr6));
 	write_dr6(0xffff0ff0);
-	frame->rflags &= ~RFLAGS_TF;
-}
-
-/* Sets TF around `code`; the trap comes after its first instruction. */
-#define SINGLE_STEP(code, ...)                                                 \
-	({                                                                     \
-		uint64_t after_;                                               \
-		__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq\n\t" code \
-				 "\n\tnop\n\tlea 1b(%%rip), %0"                \
-				 : "=r"(after_)__VA_ARGS__);                   \
-		after_;                                                        \
-	})
-
-static void single_step(void)
-{
-	on_vector(DB, debug_trap);
-
-	uint64_t after = SINGLE_STEP("nop; 1:", : : "memory");
-
-	expect_equal(event_count[DB], 1);
-	expect_equal(trap_rip, after);
-	expect(trap_dr6 & BIT(14));
-}
-
-static void single_step_over_exit(void)
-{
-	on_vector(DB, debug_trap);
-
-	uint64_t after = SINGLE_STEP("cpuid; 1:", : "a"(0), "c"(0) : "rbx", "rdx", "memory");
-
-	expect_equal(event_count[DB], 1);
-	expect_equal(trap_rip, after);
-	expect(trap_dr6 & BIT(14));
-	after = SINGLE_STEP("in %%dx, %%al; 1:", : "d"(0x3ff) : "rax", "memory");
-	expect_equal(event_count[DB], 2);
-	expect_equal(trap_rip, after);
-}
-
-static void single_step_over_mov_ss(void)
-{
-	on_vector(DB, debug_trap);
-
-	/* The trap after MOV SS is lost; the one after its shadow comes. */
-	uint64_t after = SINGLE_STEP("mov %%eax, %%ss; nop; 1:", : "a"(SEL_DATA) : "memory");
-
-	expect_equal(event_count[DB], 1);
-	expect_equal(trap_rip, after);
 }
 
 static void hardware_breakpoints(void)
@@ -386,9 +339,6 @@ const struct test tests[] = {
 	{"#BP", breakpoint},
 	{"#BP with prefixes", breakpoint_prefixed},
 	{"INT n", int_n},
-	{"#DB: single step", single_step},
-	{"#DB: single step over instructions that exit", single_step_over_exit},
-	{"#DB: single step over MOV SS", single_step_over_mov_ss},
 	{"#DB: a watched word", hardware_breakpoints},
 	{"debug registers hold over exits", debug_registers_hold},
 	{"#NM", device_not_available},
