@@ -92,6 +92,12 @@ static int run_resume(int argc, char **argv)
 	return request(argv[1], VM_REQUEST_RESUME, IF_PAUSED, "Resuming");
 }
 
+static int run_nmi(int argc, char **argv)
+{
+	(void)argc;
+	return request(argv[1], VM_REQUEST_NMI, IF_RUNNING, "Sending an NMI to");
+}
+
 static int run_console(int argc, char **argv)
 {
 	struct vm *vm = find(argv[1]);
@@ -269,6 +275,8 @@ const struct command vmm_commands[] = {
 	{"pause", "NAME", "Pauses a guest: its time stands still.", 1, 1, run_pause,
 	 complete_guest},
 	{"resume", "NAME", "Lets a paused guest go on.", 1, 1, run_resume, complete_guest},
+	{"nmi", "NAME", "Sends a guest an NMI: a hung kernel then tells where it is.", 1, 1,
+	 run_nmi, complete_guest},
 	{"console", "NAME", "Connects to a guest's serial port; Ctrl-] comes back.", 1, 1,
 	 run_console, complete_guest},
 	{"stats", "NAME", "Counts a guest's exits by reason.", 1, 1, run_stats, complete_guest},

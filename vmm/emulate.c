@@ -171,12 +171,6 @@ static uint64_t truncate(uint64_t value, unsigned size)
 	return value & BITS(8 * size - 1, 0);
 }
 
-/* 32-bit results clear the upper half, smaller ones keep the rest: SDM 1, 3.4.1.1. */
-static uint64_t merge(uint64_t old, uint64_t value, unsigned size)
-{
-	return size == 4 ? (uint32_t)value : old ^ truncate(old ^ value, size);
-}
-
 static uint64_t operand_get(const struct emulate *emulate, const struct insn *insn,
 			    const struct insn_operand *operand)
 {
@@ -196,7 +190,7 @@ static void operand_set(struct emulate *emulate, const struct insn *insn,
 	if (operand->high_byte) {
 		*gpr = (*gpr & ~BITS(15, 8)) | field_set(BITS(15, 8), value);
 	} else {
-		*gpr = merge(*gpr, value, insn->operand_size);
+		*gpr = gpr_merge(*gpr, value, insn->operand_size);
 	}
 }
 
@@ -362,7 +356,7 @@ static void string_step(struct emulate *emulate, const struct insn *insn, enum g
 {
 	uint64_t *gpr = &emulate->gpr[reg];
 
-	*gpr = merge(*gpr, *gpr + (uint64_t)step, insn->address_size);
+	*gpr = gpr_merge(*gpr, *gpr + (uint64_t)step, insn->address_size);
 }
 
 /* Where rSI reads, or rDI writes, which no override moves out of ES. */

@@ -97,14 +97,6 @@ static enum exit_action handle_hlt(struct vm *vm)
 	return EXIT_ADVANCE;
 }
 
-/* Replaces the low `size` bytes; four bytes clear the high half (SDM 1, 3.4.1.1). */
-static uint64_t merge(uint64_t old, uint64_t value, unsigned size)
-{
-	uint64_t mask = BITS(8 * size - 1, 0);
-
-	return size == 4 ? (uint32_t)value : (old & ~mask) | (value & mask);
-}
-
 static enum exit_action handle_msr_read(struct vm *vm)
 {
 	uint64_t *gpr = vcpu_gpr(vm->vcpu);
@@ -137,11 +129,11 @@ static enum exit_action handle_io(struct vm *vm, const struct exit *exit)
 	if (exit->io.in) {
 		uint32_t value = platform_io_read(vm->platform, exit->io.port, exit->io.size);
 
-		*rax = merge(*rax, value, exit->io.size);
+		*rax = gpr_merge(*rax, value, exit->io.size);
 		return EXIT_ADVANCE;
 	}
 	platform_io_write(vm->platform, exit->io.port, exit->io.size,
-			  (uint32_t)merge(0, *rax, exit->io.size));
+			  (uint32_t)gpr_merge(0, *rax, exit->io.size));
 	return machine_event(vm, EXIT_ADVANCE);
 }
 

@@ -144,10 +144,6 @@ int msr_read_policy(struct vm *vm, uint32_t index, uint64_t *value)
 	if (result != -ENOENT) {
 		return result;
 	}
-	result = vcpu_read_msr(vm->vcpu, index, value);
-	if (result != -ENOENT) {
-		return result;
-	}
 	slot = mtrr(&vm->msrs, index);
 	if (slot != NULL) {
 		*value = *slot;

@@ -57,7 +57,7 @@ static uint64_t overruled_by(uint64_t request)
 {
 	if (request & (VM_REQUEST_STOP | VM_REQUEST_RESET)) {
 		return VM_REQUEST_STOP | VM_REQUEST_RESET | VM_REQUEST_START | VM_REQUEST_PAUSE |
-		       VM_REQUEST_RESUME;
+		       VM_REQUEST_RESUME | VM_REQUEST_NMI;
 	}
 	if (request & (VM_REQUEST_PAUSE | VM_REQUEST_RESUME)) {
 		return VM_REQUEST_PAUSE | VM_REQUEST_RESUME;
@@ -524,6 +524,9 @@ static void serve_requests(struct vm *vm)
 	}
 	if ((requests & (VM_REQUEST_START | VM_REQUEST_RESET)) && is_stopped) {
 		start_begin(vm);
+	}
+	if ((requests & VM_REQUEST_NMI) && get_state(vm) == VM_RUNNING) {
+		platform_nmi_raise(vm->platform);
 	}
 	if (requests & VM_REQUEST_PAUSE) {
 		pause(vm);

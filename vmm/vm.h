@@ -35,6 +35,7 @@ enum vm_state { VM_STOPPED, VM_STARTING, VM_RUNNING, VM_PAUSED };
 #define VM_REQUEST_PAUSE BIT(3)
 #define VM_REQUEST_RESUME BIT(4)
 #define VM_REQUEST_INPUT BIT(5) /* bytes wait for its serial port */
+#define VM_REQUEST_NMI BIT(6) /* the button that makes a hung kernel tell where it is */
 
 #define VM_ENDING_MAX 160
 #define VM_OUTPUT_SIZE (64 * KIB)

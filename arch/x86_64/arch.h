@@ -201,6 +201,14 @@ struct vcpu_state {
 	uint64_t event_vector, event_has_error, event_error, event_length;
 };
 
+/* Replaces the low `size` bytes of a register; four clear the high half (SDM 1, 3.4.1.1). */
+static inline uint64_t gpr_merge(uint64_t old, uint64_t value, unsigned size)
+{
+	uint64_t mask = BITS(8 * size - 1, 0);
+
+	return size == 4 ? (uint32_t)value : (old & ~mask) | (value & mask);
+}
+
 /* What is needed to read an instruction and its operands. */
 struct vcpu_mode {
 	uint64_t rip, rflags, cr0, cr3, cr4, efer, cs_base;
@@ -321,11 +329,10 @@ int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state) MUST_CHECK
 void vcpu_advance(struct vcpu *vcpu, unsigned length);
 
 /*
- * MSRs that live in the CPU while the guest runs (EFER, PAT, FS/GS base,
- * SYSCALL and SYSENTER MSRs, TSC_AUX). -ENOENT: not one of them. -EINVAL: the
- * value is refused, the guest gets #GP.
+ * Writes of MSRs that live in the CPU while the guest runs, as far as they leave
+ * the guest; reads of them do not. -ENOENT: not one of them. -EINVAL: the value
+ * is refused, the guest gets #GP.
  */
-int vcpu_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value) MUST_CHECK;
 int vcpu_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value) MUST_CHECK;
 
 /* Guest TSC = host TSC + offset. */

@@ -584,32 +584,6 @@ void vcpu_advance(struct vcpu *vcpu, unsigned length)
 	}
 }
 
-/* MSRs that the VMCS switches, by their guest fields; 0: lives in the CPU. */
-static const struct {
-	uint32_t msr;
-	uint32_t field;
-} kept_msrs[] = {
-	{MSR_EFER, VMCS_GUEST_EFER},
-	{MSR_PAT, VMCS_GUEST_PAT},
-	{MSR_FS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_FS},
-	{MSR_GS_BASE, VMCS_GUEST_ES_BASE + 2 * SEG_GS},
-	{MSR_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS},
-	{MSR_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP},
-	{MSR_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP},
-};
-
-int vcpu_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
-{
-	ensure_loaded(vcpu);
-	for (size_t i = 0; i < ARRAY_SIZE(kept_msrs); i++) {
-		if (kept_msrs[i].msr == index) {
-			*value = vmcs_read(kept_msrs[i].field);
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
 /* Only EFER's writes exit; the others the CPU itself checks as it stores them. */
 int vcpu_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {

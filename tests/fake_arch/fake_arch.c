@@ -468,17 +468,6 @@ static uint64_t *msr_of(struct vcpu_state *state, uint32_t index)
 	}
 }
 
-int vcpu_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
-{
-	const uint64_t *msr = msr_of(&vcpu->state, index);
-
-	if (!msr) {
-		return -ENOENT;
-	}
-	*value = *msr;
-	return 0;
-}
-
 int vcpu_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
 	uint64_t *msr = msr_of(&vcpu->state, index);

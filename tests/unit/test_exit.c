@@ -287,7 +287,7 @@ static void test_nmi(void **state)
 {
 	(void)state;
 	vm->vcpu->state.interruptibility = BIT(3); /* by the NMI before */
-	platform_nmi_raise(vm->platform);
+	vm_request(vm, VM_REQUEST_NMI);
 	leave(hlt);
 	assert_true(vm->halted);
 	assert_true(vm->vcpu->want_nmi_window);
