@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab itself: its images, exit statuses, the terminal, and that nothing is left over."""
+import contextlib
 import filecmp
+import io
 import os
 import select
 import signal
@@ -81,18 +83,66 @@ def test_the_terminal_is_raw_and_restored(disk):
         assert termios.tcgetattr(child.child_fd)[3] & termios.ICANON
 
 
+def emulators_of(child):
+    """The processes of a lab, as file descriptors that are ready when they have ended."""
+    with open(f"/proc/{child.pid}/task/{child.pid}/children") as file:
+        return [os.pidfd_open(int(pid)) for pid in file.read().split()]
+
+
+def ended(emulators, seconds=60):
+    return select.select(emulators, [], [], seconds)[0]
+
+
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGKILL))
 def test_no_emulator_outlives_the_lab(disk, number):
     child = pexpect.spawn(LAB, ["run", str(disk)], timeout=300)
     child.expect("dyad> ")
-    with open(f"/proc/{child.pid}/task/{child.pid}/children") as file:
-        emulators = [os.pidfd_open(int(pid)) for pid in file.read().split()]
+    emulators = emulators_of(child)
     assert len(emulators) == 1
     child.kill(number)
     child.wait()
     for emulator in emulators:
-        assert select.select([emulator], [], [], 60)[0]
+        assert ended([emulator])
         os.close(emulator)
+
+
+def test_two_hosts_have_a_console_each(disk):
+    with contextlib.ExitStack() as stack:
+        def spawn(*arguments):
+            child = stack.enter_context(pexpect.spawn(LAB, list(arguments), encoding="latin-1",
+                                                      timeout=300))
+            child.logfile_read = io.StringIO()
+            return child
+
+        one = spawn("run", str(disk), "--hosts", "2")
+        one.expect(r"host 2: console at port (\d+)")
+        two = spawn("console", one.match[1])
+        for host, word in ((one, "first"), (two, "second")):
+            host.expect("dyad> ")
+            host.send(f"{word}\r")
+            host.expect(f"unknown command.*{word}")
+            host.expect("dyad> ")
+        assert "second" not in one.logfile_read.getvalue()
+        assert "first" not in two.logfile_read.getvalue()
+
+        emulators = emulators_of(one)
+        for emulator in emulators:
+            stack.callback(os.close, emulator)
+        assert len(emulators) == 2
+        assert not ended(emulators, 0)
+        two.send("poweroff\r")
+        assert len(ended(emulators)) == 1
+        one.send("info\r")
+        one.expect("alpha")
+        one.expect("dyad> ")
+        one.send("poweroff\r")
+        one.expect("host 1 powered off")
+        one.expect("host 2 powered off")
+        for child in (one, two):
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == 0
+        assert len(ended(emulators)) == 2
 
 
 def test_an_image_serves_several_labs_at_once(disk):
