@@ -25,7 +25,7 @@ start = manual
 
 # Decompressing alone takes a bzImage half a minute in Bochs on an idle machine.
 BOOT_S = 600
-CYCLES = 3
+CYCLES = 50
 
 numbers = itertools.count(1000)
 
@@ -92,6 +92,12 @@ def test_the_kernel_runs_to_a_shell_and_again_without_a_leaked_page(dyad):
         power_off_inside(dyad, "debian")
         assert before in (None, dyad.free_pages())
         before = dyad.free_pages()
+
+
+def test_an_nmi_reaches_the_kernel(shell):
+    shell.type("nmi debian")
+    with shell.console("debian"):
+        shell.expect("NMI received for unknown reason")
 
 
 def test_reboot_in_the_guest_starts_it_again(shell):
