@@ -62,7 +62,7 @@ hpa_t memory_alloc(uint64_t pages, uint64_t align) MUST_CHECK;
 void memory_alloc_trampoline(struct boot_info *info);
 /*
  * Leaves boot services and fills in the memory map. On an error, which it
- * prints, the firmware cannot be used any more.
+ * prints, its boot services cannot be used any more.
  */
 int memory_exit_boot_services(EFI_HANDLE image, struct boot_info *info) MUST_CHECK;
 
