@@ -234,11 +234,12 @@ static bool next_log_line(uint64_t *sequence, struct log_line *line)
 	return true;
 }
 
+/* However much there is: the queue keeps room for the prompt and what is typed. */
 static void show_log(void)
 {
 	struct log_line line;
 
-	for (unsigned i = 0; i < STEP_LINES_MAX && room() >= OUTPUT_ROOM; i++) {
+	for (unsigned i = 0; i < STEP_LINES_MAX && output_is_short(); i++) {
 		if (!next_log_line(&console.log_sequence, &line)) {
 			return;
 		}
@@ -431,8 +432,11 @@ static bool more_to_do(void)
 	if (console.dumping) {
 		return output_is_short();
 	}
-	return room() >= OUTPUT_ROOM && (prompt_is_due() || console.log_sequence < log_next() ||
-					 (console.line.shown && console.typed_count > 0));
+	if (console.log_sequence < log_next() && output_is_short()) {
+		return true;
+	}
+	return room() >= OUTPUT_ROOM &&
+	       (prompt_is_due() || (console.line.shown && console.typed_count > 0));
 }
 
 /*

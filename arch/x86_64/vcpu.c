@@ -768,6 +768,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 	}
 	ticks = timer_ticks(vcpu, deadline_ns);
 	if (ticks == 0) {
+		vcpu_take_interrupts();
 		*exit = (struct exit){.reason = EXIT_DEADLINE};
 		return;
 	}

@@ -65,6 +65,15 @@ void vmx_exit_point(void);
  */
 uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility);
 
+/*
+ * Host interrupts that wait are taken by the host's own handlers. A guest that
+ * leaves again and again never gets as far as to be interrupted.
+ */
+static inline void vcpu_take_interrupts(void)
+{
+	__asm__ volatile("sti; nop; cli" ::: "memory");
+}
+
 /* Takes the exit apart, from the current VMCS. (vmx_exit.c) */
 void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit);
 

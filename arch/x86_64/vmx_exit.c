@@ -299,12 +299,6 @@ static void decode_xsetbv(struct vcpu *vcpu, struct exit *exit)
 	}
 }
 
-/* Host interrupts that wait are taken by the host's own handlers. */
-static void take_interrupts(void)
-{
-	__asm__ volatile("sti; nop; cli" ::: "memory");
-}
-
 void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 {
 	uint64_t word = vmcs_read(VMCS_EXIT_REASON);
@@ -321,7 +315,7 @@ void vmx_exit_decode(struct vcpu *vcpu, struct exit *exit)
 		return;
 	case REASON_EXTERNAL_INTERRUPT:
 	case REASON_PREEMPTION_TIMER: /* Bochs holds them back while the guest has IF=0 */
-		take_interrupts();
+		vcpu_take_interrupts();
 		return;
 	case REASON_CR_ACCESS:
 		decode_cr_access(vcpu, exit);
