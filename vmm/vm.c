@@ -263,35 +263,6 @@ static void free_parts(struct vm *vm)
 	memory_destroy(&vm->memory);
 }
 
-/* Everything but the pages of its RAM, which come in slices. */
-static int start_begin(struct vm *vm)
-{
-	uint64_t needed = vm->config->memory / PAGE_SIZE;
-
-	if (!virt_available()) {
-		return refuse(vm, "%s", virt_missing(0));
-	}
-	if (!virt_on_this_cpu()) {
-		return refuse(vm, "CPU %u, where it belongs, cannot run guests", vm->cpu);
-	}
-	if (!vm->config->valid) {
-		return refuse(vm, "dyad.conf:%u: its section has mistakes; the log names them",
-			      vm->config->line);
-	}
-	if (needed > page_free_count()) {
-		return refuse(vm,
-			      "dyad.conf:%u: it needs %lu MiB of memory; allowed: what is "
-			      "free, %lu MiB",
-			      vm->config->line, vm->config->memory / MIB,
-			      page_free_count() * PAGE_SIZE / MIB);
-	}
-	if (memory_create(&vm->memory, vm->config->memory) != 0) {
-		return refuse(vm, "no memory for its page tables");
-	}
-	set_state(vm, VM_STARTING);
-	return 0;
-}
-
 /* Any file that the loader read: its bytes, or the sentence why not. */
 static int find_image(struct vm *vm, const char *name, struct load_image *image)
 {
@@ -324,19 +295,18 @@ static int find_module(struct vm *vm, const char *line, struct load_image *image
 	return find_image(vm, name, image);
 }
 
-static int load(struct vm *vm, struct vcpu_state *state)
+/* What its section names; `modules` has room for CONFIG_MODULE_MAX. */
+static int find_images(struct vm *vm, struct load_request *request, struct load_image *modules)
 {
 	const struct config_guest *config = vm->config;
-	struct load_image modules[CONFIG_MODULE_MAX] = {0};
-	struct load_request request = {
+
+	*request = (struct load_request){
 		.cmdline = config->cmdline,
 		.module_count = config->module_count,
 		.modules = modules,
 	};
-	char error[LOAD_ERROR_MAX];
-
-	if (find_image(vm, config->kernel, &request.kernel) != 0 ||
-	    (config->initrd[0] != '\0' && find_image(vm, config->initrd, &request.initrd) != 0)) {
+	if (find_image(vm, config->kernel, &request->kernel) != 0 ||
+	    (config->initrd[0] != '\0' && find_image(vm, config->initrd, &request->initrd) != 0)) {
 		return -ENOENT;
 	}
 	for (unsigned i = 0; i < config->module_count; i++) {
@@ -344,11 +314,62 @@ static int load(struct vm *vm, struct vcpu_state *state)
 			return -ENOENT;
 		}
 	}
+	return 0;
+}
+
+/* Everything but the pages of its RAM, which come in slices. */
+static int start_begin(struct vm *vm)
+{
+	uint64_t needed = vm->config->memory / PAGE_SIZE;
+	struct cpuid_clocks clocks = {.tsc_hz = tsc_hz, .apic_hz = MACHINE_LAPIC_HZ};
+	struct load_image modules[CONFIG_MODULE_MAX] = {0};
+	struct load_request request;
+	char error[CPUID_ERROR_MAX];
+
+	if (!virt_available()) {
+		return refuse(vm, "%s", virt_missing(0));
+	}
+	if (!virt_on_this_cpu()) {
+		return refuse(vm, "CPU %u, where it belongs, cannot run guests", vm->cpu);
+	}
+	if (!vm->config->valid) {
+		return refuse(vm, "dyad.conf:%u: its section has mistakes; the log names them",
+			      vm->config->line);
+	}
+	if (find_images(vm, &request, modules) != 0) {
+		return -ENOENT;
+	}
+	if (cpuid_policy_init(&vm->cpuid, vm->config->cpu, clocks, cpuid_host, error) != 0) {
+		return refuse(vm, "dyad.conf:%u: %s", vm->config->line, error);
+	}
+	if (needed > page_free_count()) {
+		return refuse(vm,
+			      "dyad.conf:%u: it needs %lu MiB of memory; allowed: what is "
+			      "free, %lu MiB",
+			      vm->config->line, vm->config->memory / MIB,
+			      page_free_count() * PAGE_SIZE / MIB);
+	}
+	if (memory_create(&vm->memory, vm->config->memory) != 0) {
+		return refuse(vm, "no memory for its page tables");
+	}
+	set_state(vm, VM_STARTING);
+	return 0;
+}
+
+static int load(struct vm *vm, struct vcpu_state *state)
+{
+	struct load_image modules[CONFIG_MODULE_MAX] = {0};
+	struct load_request request;
+	char error[LOAD_ERROR_MAX];
+
+	if (find_images(vm, &request, modules) != 0) {
+		return -ENOENT;
+	}
 	if (acpi_build(&vm->memory, 1, &request.rsdp) != 0) {
 		return refuse(vm, "its memory is too small for the ACPI tables");
 	}
 	if (load_guest(&vm->memory, &request, state, error) != 0) {
-		return refuse(vm, "%s", error);
+		return refuse(vm, "dyad.conf:%u: %s", vm->config->line, error);
 	}
 	return 0;
 }
@@ -361,12 +382,7 @@ static int make_machine(struct vm *vm)
 		.console_input = &vm->input,
 		.context = vm,
 	};
-	struct cpuid_clocks clocks = {.tsc_hz = tsc_hz, .apic_hz = MACHINE_LAPIC_HZ};
-	char error[CPUID_ERROR_MAX];
 
-	if (cpuid_policy_init(&vm->cpuid, vm->config->cpu, clocks, cpuid_host, error) != 0) {
-		return refuse(vm, "%s", error);
-	}
 	vm->vcpu = vcpu_create(vm->memory.tree.root, &vm->cpuid.limits);
 	if (vm->vcpu == NULL) {
 		return refuse(vm, "no memory for its vCPU");
