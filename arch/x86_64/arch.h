@@ -74,11 +74,8 @@ void delay_us(unsigned us);
 int irq_register(unsigned irq, void (*handler)(void *context), void *context) MUST_CHECK;
 
 uint8_t io_read8(uint16_t port);
-uint16_t io_read16(uint16_t port);
 uint32_t io_read32(uint16_t port);
 void io_write8(uint16_t port, uint8_t value);
-void io_write16(uint16_t port, uint16_t value);
-void io_write32(uint16_t port, uint32_t value);
 
 /* ---- Virtualisation --------------------------------------------------- */
 

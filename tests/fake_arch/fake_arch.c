@@ -207,11 +207,6 @@ uint8_t io_read8(uint16_t port)
 	return (uint8_t)io_read(port, 1);
 }
 
-uint16_t io_read16(uint16_t port)
-{
-	return (uint16_t)io_read(port, 2);
-}
-
 uint32_t io_read32(uint16_t port)
 {
 	return io_read(port, 4);
@@ -220,16 +215,6 @@ uint32_t io_read32(uint16_t port)
 void io_write8(uint16_t port, uint8_t value)
 {
 	io_write(port, 1, value);
-}
-
-void io_write16(uint16_t port, uint16_t value)
-{
-	io_write(port, 2, value);
-}
-
-void io_write32(uint16_t port, uint32_t value)
-{
-	io_write(port, 4, value);
 }
 
 /* ---- Virtualisation --------------------------------------------------- */
