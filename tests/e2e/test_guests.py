@@ -127,7 +127,7 @@ def test_reset_starts_a_guest_from_its_beginning(dyad, paused):
         dyad.type("pause echo")
         dyad.says("echo", "paused")
     dyad.type("reset echo")
-    dyad.says("echo", "stopped: reset by the operator")
+    dyad.says("echo", "restarting: reset by the operator")
     dyad.says("echo", "running")
     with dyad.console("echo"):
         dyad.send("typed")
