@@ -110,6 +110,9 @@ static int run_console(int argc, char **argv)
 		console_print("Guest %s has not run yet: there is nothing to show.\n", argv[1]);
 		return -EINVAL;
 	}
+	if (vm->state == VM_PAUSED) {
+		console_print("Guest %s is paused: `resume %s` lets it go on.\n", argv[1], argv[1]);
+	}
 	console_attach(&vm->console);
 	return 0;
 }
@@ -146,7 +149,7 @@ static int run_stats(int argc, char **argv)
 	if (vm == NULL) {
 		return -ENOENT;
 	}
-	console_print("Guest %s: %s, started %lu times, %lu KiB beyond its RAM.\n", argv[1],
+	console_print("Guest %s: %s, starts: %lu, %lu KiB beyond its RAM.\n", argv[1],
 		      vm_state_name(vm->state), vm->start_count, vm_overhead(vm) / KIB);
 	console_print("Exits since its start:\n");
 	for (unsigned i = 0; i < EXIT_REASON_COUNT; i++) {

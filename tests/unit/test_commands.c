@@ -165,7 +165,7 @@ static void test_stats(void **state)
 	leave((struct exit){.reason = EXIT_CPUID});
 	vm->hole_count = 7;
 	assert_int_equal(run("stats", "web"), 0);
-	assert_says("Guest web: running, started 1 times, ");
+	assert_says("Guest web: running, starts: 1, ");
 	assert_says("  CPUID                               2\n");
 	assert_says("  of which to nothing                 7\n");
 	assert_null(strstr(text, "HLT"));
