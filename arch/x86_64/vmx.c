@@ -37,13 +37,15 @@ static void disable_cpu(void);
  * A capability MSR's low half names the bits that must be 1, its high half
  * those that may be (appendix A.2).
  */
-static uint32_t controls_adjust(uint32_t msr, uint64_t wanted)
+static uint32_t controls_adjust(uint32_t msr, uint64_t demanded, uint64_t optional)
 {
 	uint64_t capability = msr_read(msr);
 	uint32_t must = (uint32_t)capability;
 	uint32_t may = (uint32_t)(capability >> 32);
 
-	return ((uint32_t)wanted | must) & may;
+	/* The gate has asked for these. */
+	CHECK((may & demanded) == demanded);
+	return ((uint32_t)(demanded | optional) | must) & may;
 }
 
 static void controls_init(uint64_t basic)
@@ -54,24 +56,27 @@ static void controls_init(uint64_t basic)
 				? MSR_VMX_TRUE_PIN_CONTROLS - MSR_VMX_PIN_CONTROLS
 				: 0;
 
-	c->pin = controls_adjust(MSR_VMX_PIN_CONTROLS + step, PIN_EXTERNAL_INTERRUPT | PIN_NMI |
-								      PIN_VIRTUAL_NMI |
-								      PIN_PREEMPTION_TIMER);
+	c->pin = controls_adjust(
+		MSR_VMX_PIN_CONTROLS + step,
+		PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER, 0);
 	c->primary =
 		controls_adjust(MSR_VMX_PRIMARY_CONTROLS + step,
 				PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
 					PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO_BITMAPS |
-					PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR | PRIMARY_SECONDARY);
+					PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR | PRIMARY_SECONDARY,
+				0);
 	c->secondary = controls_adjust(MSR_VMX_SECONDARY_CONTROLS,
 				       SECONDARY_EPT | SECONDARY_RDTSCP | SECONDARY_VPID |
-					       SECONDARY_WBINVD | SECONDARY_UNRESTRICTED |
-					       SECONDARY_INVPCID);
-	c->exit = controls_adjust(MSR_VMX_EXIT_CONTROLS + step,
-				  EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST_64 | EXIT_CTL_SAVE_PAT |
-					  EXIT_CTL_LOAD_PAT | EXIT_CTL_SAVE_EFER |
-					  EXIT_CTL_LOAD_EFER);
-	c->entry = controls_adjust(MSR_VMX_ENTRY_CONTROLS + step,
-				   ENTRY_CTL_LOAD_DEBUG | ENTRY_CTL_LOAD_PAT | ENTRY_CTL_LOAD_EFER);
+					       SECONDARY_UNRESTRICTED,
+				       SECONDARY_WBINVD | SECONDARY_INVPCID);
+	c->exit =
+		controls_adjust(MSR_VMX_EXIT_CONTROLS + step,
+				EXIT_CTL_SAVE_DEBUG | EXIT_CTL_HOST_64 | EXIT_CTL_SAVE_PAT |
+					EXIT_CTL_LOAD_PAT | EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER,
+				0);
+	c->entry =
+		controls_adjust(MSR_VMX_ENTRY_CONTROLS + step,
+				ENTRY_CTL_LOAD_DEBUG | ENTRY_CTL_LOAD_PAT | ENTRY_CTL_LOAD_EFER, 0);
 }
 
 /* The guest reads and writes these at full speed: vcpu.c switches them. */
