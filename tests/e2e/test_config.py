@@ -68,7 +68,7 @@ REASONS = {
     "missing": r"dyad\.conf:%d: \\dyad\\nowhere was not found .*; allowed: ",
     "initrd": r"dyad\.conf:%d: \\dyad\\nowhere\.cpio was not found .*; allowed: ",
     "large": r"dyad\.conf:%d: it needs 65536 MiB of memory; allowed: .*\d+ MiB",
-    "broken": r"kernel: .*ELF",
+    "broken": r"dyad\.conf:%d: kernel: .*ELF",
 }
 MISTAKEN = ("typo", "value", "choice")
 GOOD_ONES = ("first", "last")

@@ -121,7 +121,7 @@ HARMLESS = {
 BAD_IMAGES = [
     Guest(name, f"bad/{name}", judged=False, seconds=20, ending=ending)
     for name, ending in sorted(
-        [(name, rf"cannot start: kernel\b.*{words}") for name, words in REFUSED.items()]
+        [(name, rf"cannot start: dyad\.conf:\d+: kernel\b.*{words}") for name, words in REFUSED.items()]
         + [(name, f"stopped: {words}") for name, words in HARMLESS.items()])
 ]
 
