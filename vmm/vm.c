@@ -407,9 +407,7 @@ static void mark_start(struct vm *vm)
 
 	snprintf(mark, sizeof(mark), "\r\n--- start %lu of %s ---\r\n", vm->start_count,
 		 vm->config->name);
-	for (const char *c = mark; *c; c++) {
-		output_ring_put(&vm->output, (uint8_t)*c);
-	}
+	output_ring_write(&vm->output, mark, strlen(mark));
 }
 
 /* A slice of its RAM; with the last one, the image and its first instruction. */
