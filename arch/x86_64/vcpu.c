@@ -219,29 +219,10 @@ static void write_host_state(void)
 	vmcs_write(VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_point);
 }
 
-static void parked_load(const struct vcpu *vcpu)
+/* The registers that exits leave in the CPU: out of it, and into it. */
+static struct vcpu_parked live_read(void)
 {
-	const struct vcpu_parked *p = &vcpu->parked;
-
-	fpu_restore(vcpu->fpu);
-	cr2_write(p->cr2);
-	dr0_write(p->dr[0]);
-	dr1_write(p->dr[1]);
-	dr2_write(p->dr[2]);
-	dr3_write(p->dr[3]);
-	dr6_write(p->dr6);
-	xcr0_write(p->xcr0);
-	msr_write(MSR_STAR, p->star);
-	msr_write(MSR_LSTAR, p->lstar);
-	msr_write(MSR_CSTAR, p->cstar);
-	msr_write(MSR_FMASK, p->fmask);
-	msr_write(MSR_KERNEL_GS_BASE, p->kernel_gs_base);
-	msr_write(MSR_TSC_AUX, p->tsc_aux);
-}
-
-static void parked_save(struct vcpu *vcpu)
-{
-	vcpu->parked = (struct vcpu_parked){
+	return (struct vcpu_parked){
 		.cr2 = cr2_read(),
 		.dr = {dr0_read(), dr1_read(), dr2_read(), dr3_read()},
 		.dr6 = dr6_read(),
@@ -253,7 +234,35 @@ static void parked_save(struct vcpu *vcpu)
 		.kernel_gs_base = msr_read(MSR_KERNEL_GS_BASE),
 		.tsc_aux = msr_read(MSR_TSC_AUX),
 	};
-	/* XSAVE writes what XCR0 names: all of it, whatever the guest chose. */
+}
+
+static void live_write(const struct vcpu_parked *live)
+{
+	cr2_write(live->cr2);
+	dr0_write(live->dr[0]);
+	dr1_write(live->dr[1]);
+	dr2_write(live->dr[2]);
+	dr3_write(live->dr[3]);
+	dr6_write(live->dr6);
+	xcr0_write(live->xcr0);
+	msr_write(MSR_STAR, live->star);
+	msr_write(MSR_LSTAR, live->lstar);
+	msr_write(MSR_CSTAR, live->cstar);
+	msr_write(MSR_FMASK, live->fmask);
+	msr_write(MSR_KERNEL_GS_BASE, live->kernel_gs_base);
+	msr_write(MSR_TSC_AUX, live->tsc_aux);
+}
+
+/* XSAVE and XRSTOR move what XCR0 names: the host's, which is all of it. */
+static void parked_load(const struct vcpu *vcpu)
+{
+	fpu_restore(vcpu->fpu);
+	live_write(&vcpu->parked);
+}
+
+static void parked_save(struct vcpu *vcpu)
+{
+	vcpu->parked = live_read();
 	xcr0_write(fpu_features());
 	fpu_save(vcpu->fpu);
 }
@@ -449,7 +458,10 @@ static void set_event(struct vcpu *vcpu, const struct vcpu_state *state)
 
 void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
 {
+	struct vcpu_parked live;
+
 	ensure_loaded(vcpu);
+	live = live_read();
 	*state = (struct vcpu_state){
 		.rip = vmcs_read(VMCS_GUEST_RIP),
 		.rflags = vmcs_read(VMCS_GUEST_RFLAGS),
@@ -458,21 +470,21 @@ void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
 		.gdtr_limit = (uint32_t)vmcs_read(VMCS_GUEST_GDTR_LIMIT),
 		.idtr_limit = (uint32_t)vmcs_read(VMCS_GUEST_IDTR_LIMIT),
 		.cr0 = get_cr0(),
-		.cr2 = cr2_read(),
+		.cr2 = live.cr2,
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
 		.cr4 = get_cr4(),
-		.xcr0 = xcr0_read(),
-		.dr = {dr0_read(), dr1_read(), dr2_read(), dr3_read()},
-		.dr6 = dr6_read(),
+		.xcr0 = live.xcr0,
+		.dr = {live.dr[0], live.dr[1], live.dr[2], live.dr[3]},
+		.dr6 = live.dr6,
 		.dr7 = vmcs_read(VMCS_GUEST_DR7),
 		.efer = vmcs_read(VMCS_GUEST_EFER),
 		.pat = vmcs_read(VMCS_GUEST_PAT),
-		.star = msr_read(MSR_STAR),
-		.lstar = msr_read(MSR_LSTAR),
-		.cstar = msr_read(MSR_CSTAR),
-		.fmask = msr_read(MSR_FMASK),
-		.kernel_gs_base = msr_read(MSR_KERNEL_GS_BASE),
-		.tsc_aux = msr_read(MSR_TSC_AUX),
+		.star = live.star,
+		.lstar = live.lstar,
+		.cstar = live.cstar,
+		.fmask = live.fmask,
+		.kernel_gs_base = live.kernel_gs_base,
+		.tsc_aux = live.tsc_aux,
 		.sysenter_cs = vmcs_read(VMCS_GUEST_SYSENTER_CS),
 		.sysenter_esp = vmcs_read(VMCS_GUEST_SYSENTER_ESP),
 		.sysenter_eip = vmcs_read(VMCS_GUEST_SYSENTER_EIP),
@@ -506,8 +518,6 @@ static void set_control_registers(const struct vcpu_state *state)
 	for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++) {
 		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, state->pdpte[i]);
 	}
-	xcr0_write(state->xcr0);
-	cr2_write(state->cr2);
 }
 
 uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility)
@@ -520,6 +530,18 @@ uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility)
 int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 {
 	const char *wrong = guest_state_check(state, &vcpu->limits);
+	const struct vcpu_parked live = {
+		.cr2 = state->cr2,
+		.dr = {state->dr[0], state->dr[1], state->dr[2], state->dr[3]},
+		.dr6 = state->dr6,
+		.xcr0 = state->xcr0,
+		.star = state->star,
+		.lstar = state->lstar,
+		.cstar = state->cstar,
+		.fmask = state->fmask,
+		.kernel_gs_base = state->kernel_gs_base,
+		.tsc_aux = state->tsc_aux,
+	};
 
 	if (wrong != NULL) {
 		log_error("vCPU state refused: %s", wrong);
@@ -547,17 +569,7 @@ int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
 		   vcpu_pending_debug(state->rflags, state->interruptibility));
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
-	dr0_write(state->dr[0]);
-	dr1_write(state->dr[1]);
-	dr2_write(state->dr[2]);
-	dr3_write(state->dr[3]);
-	dr6_write(state->dr6);
-	msr_write(MSR_STAR, state->star);
-	msr_write(MSR_LSTAR, state->lstar);
-	msr_write(MSR_CSTAR, state->cstar);
-	msr_write(MSR_FMASK, state->fmask);
-	msr_write(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
-	msr_write(MSR_TSC_AUX, state->tsc_aux);
+	live_write(&live);
 	set_event(vcpu, state);
 	vcpu->triple_fault = false;
 	return 0;
