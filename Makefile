@@ -38,7 +38,7 @@ $(O)/dyad.efi:
 layers := base arch/x86_64 vmm vmm/* drivers console
 hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S)) \
 	$(filter-out boot/efi_%,$(wildcard boot/*.c)))
-efi_sources := $(sort $(wildcard boot/efi_*.c) vmm/config.c boot/efi_image.S)
+efi_sources := $(sort $(wildcard boot/efi_*.c) base/config.c boot/efi_image.S)
 
 # What is pure in arch is tested natively too, beside the fake of the rest.
 pure_arch := arch/x86_64/ept.c arch/x86_64/acpi.c arch/x86_64/gate.c arch/x86_64/guest_state.c

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/config.h"
+#include "base/config.h"
 
 #define FOLDER "\\dyad\\"
 

@@ -10,7 +10,7 @@
 #define VMM_CPUID_H
 
 #include "arch/x86_64/arch.h"
-#include "vmm/config.h"
+#include "base/config.h"
 
 #define CPUID_ERROR_MAX 160
 

@@ -18,9 +18,9 @@
 
 #include "arch/x86_64/arch.h"
 #include "base/command.h"
+#include "base/config.h"
 #include "base/ring.h"
 #include "base/spinlock.h"
-#include "vmm/config.h"
 #include "vmm/cpuid.h"
 #include "vmm/memory.h"
 #include "vmm/msr.h"

@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/config.h"
 #include "boot/efi_loader.h"
 #include "vmm/acpi.h"
-#include "vmm/config.h"
 #include "vmm/load.h"
 #include "vmm/machine.h"
 

@@ -2,7 +2,7 @@
 # What tools/bench runs beside Dyad and the payloads: read after the Makefile, by
 # make -f Makefile -f tests/bench/bench.mk bench-programs
 
-bare_sources := tests/bench/bare.c vmm/acpi.c vmm/config.c $(wildcard vmm/load*.c) \
+bare_sources := tests/bench/bare.c vmm/acpi.c base/config.c $(wildcard vmm/load*.c) \
 	$(addprefix boot/efi_,files.c memory.c print.c string.c)
 bare_objects := $(bare_sources:%.c=$(O)/efi/%.o)
 

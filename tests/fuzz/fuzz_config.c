@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as dyad.conf: what comes out keeps the promises of vmm/config.h. */
+/* Any bytes as dyad.conf: what comes out keeps the promises of base/config.h. */
 #include <string.h>
 
 #include "base/check.h"
-#include "vmm/config.h"
+#include "base/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

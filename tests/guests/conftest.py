@@ -21,7 +21,7 @@ from labkit import image  # noqa: E402
 from labkit.emulator import Machine, choose  # noqa: E402
 from labkit.host import Host, Missing  # noqa: E402
 
-GUESTS_MAX = 16  # vmm/config.h, CONFIG_GUEST_MAX
+GUESTS_MAX = 16  # base/config.h, CONFIG_GUEST_MAX
 BOOT_SECONDS = 300
 PROMPT = r"^dyad> "
 DETACH = "\x1d"

@@ -60,7 +60,7 @@ def test_commands_are_added_up_and_all_are_run():
     ("vmm/x.c", '#include "arch/x86_64/arch.h"', False),
     ("vmm/x.c", '#include "arch/x86_64/vmx.h"', True),
     ("vmm/devices/x.h", '#  include "console/console.h"', True),
-    ("base/x.h", '#include "vmm/config.h"', True),
+    ("base/x.h", '#include "base/config.h"', True),
     ("boot/efi_x.c", '#include "arch/x86_64/arch.h"', True),
     ("boot/main.c", '#include "arch/x86_64/vmx.h"', False),
     ("console/x.c", "#include <string.h>", False),

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/config.h"
+#include "base/config.h"
 
 #define REPORT_MAX 8
 

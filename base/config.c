@@ -6,7 +6,7 @@
  * It is linked into the loader as well, which has no C library: of that it
  * needs memchr, memcmp, memcpy, memset and strlen.
  */
-#include "vmm/config.h"
+#include "base/config.h"
 
 #include <stdarg.h>
 #include <string.h>

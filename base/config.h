@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: \dyad\dyad.conf, INI with sections [host] and [guest NAME].
+ * The configuration: \dyad\dyad.conf, INI with sections [host], [interface NAME],
+ * [partner] and [guest NAME].
  *
  * A pure parser. It reads the text once, reports every mistake with its line,
  * what is wrong and what is allowed, and keeps what is good: a mistake spoils
  * the section that it is in, and no other. The loader uses it too, to learn
  * which files to read. docs/configuration.md is its description for users.
  */
-#ifndef VMM_CONFIG_H
-#define VMM_CONFIG_H
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
 
 #include "base/types.h"
 
@@ -17,6 +18,10 @@
 #define CONFIG_CMDLINE_MAX 1024
 #define CONFIG_GUEST_MAX 16
 #define CONFIG_MODULE_MAX 4
+#define CONFIG_INTERFACE_MAX 4
+#define CONFIG_ADDRESS_MAX 56 /* "IPv6/prefix%interface" and the like, as text */
+#define CONFIG_ADDRESS_COUNT 4
+#define CONFIG_KEY_SIZE 32 /* bytes */
 
 /* What happens to a guest that ended in some way. */
 enum config_action { ACTION_STOP, ACTION_RESTART };
@@ -39,9 +44,40 @@ struct config_guest {
 	enum config_action on_poweroff, on_reboot, on_crash;
 };
 
+/*
+ * A network interface. Addresses stay text here; net reads them, with lwIP's own
+ * parser, and reports what is none with `line`.
+ */
+struct config_interface {
+	char name[CONFIG_NAME_MAX];
+	unsigned line; /* of its section */
+	bool valid;
+	bool has_mac; /* which NIC; else the next one that no section names */
+	uint8_t mac[6];
+	unsigned address_count; /* "dhcp", or IPv4 or IPv6 with prefix length */
+	char addresses[CONFIG_ADDRESS_COUNT][CONFIG_ADDRESS_MAX];
+	unsigned gateway_count;
+	char gateways[2][CONFIG_ADDRESS_MAX];
+	unsigned mtu; /* 576 to 9000, default 1500 */
+};
+
+/* The other host of the pair. */
+struct config_partner {
+	unsigned line; /* of the section; 0: there is none */
+	bool valid;
+	unsigned address_count; /* each is a path for heartbeats; IPv6 may have %interface */
+	char addresses[CONFIG_ADDRESS_COUNT][CONFIG_ADDRESS_MAX];
+	bool serial; /* "serial = com2": a path by the second serial port */
+	bool has_key;
+	uint8_t key[CONFIG_KEY_SIZE]; /* secret: never in a message, a log or a dump */
+};
+
 struct config {
 	char host_name[CONFIG_NAME_MAX]; /* default "dyad" */
 	unsigned panic_reboot_s; /* default 10; 0 = stay */
+	unsigned interface_count;
+	struct config_interface interfaces[CONFIG_INTERFACE_MAX];
+	struct config_partner partner;
 	unsigned guest_count;
 	struct config_guest guests[CONFIG_GUEST_MAX];
 };
