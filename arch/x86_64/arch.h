@@ -64,18 +64,91 @@ uint64_t wall_clock_s(void);
 /* Busy-waits; for device protocols at boot only. */
 void delay_us(unsigned us);
 
-/* ---- Interrupts and port I/O ------------------------------------------ */
+/* ---- Interrupts ------------------------------------------------------- */
 
 /*
  * Routes the ISA interrupt `irq` (0 to 15, with ACPI's overrides applied) to
  * the service CPU, where `handler` then runs with interrupts off, in cpu_idle
- * or just after a guest left. Returns 0, -ENODEV without an IOAPIC, -EBUSY.
+ * or just after a guest left. Level-triggered ones may be shared: all their
+ * handlers run. Returns 0, -ENODEV without an IOAPIC, -EBUSY.
  */
 int irq_register(unsigned irq, void (*handler)(void *context), void *context) MUST_CHECK;
 
+/* What a device must write, and where, to interrupt (PCI 3.0, 6.8.1). */
+struct msi_message {
+	uint64_t address;
+	uint32_t data;
+};
+
+/*
+ * A message-signalled interrupt of its own for `handler`, which runs as those
+ * of irq_register do. Returns 0, or -ENOSPC when none is left.
+ */
+int msi_register(void (*handler)(void *context), void *context,
+		 struct msi_message *message) MUST_CHECK;
+
+/* ---- Device registers and DMA ------------------------------------------ */
+
 uint8_t io_read8(uint16_t port);
+uint16_t io_read16(uint16_t port);
 uint32_t io_read32(uint16_t port);
 void io_write8(uint16_t port, uint8_t value);
+void io_write16(uint16_t port, uint16_t value);
+void io_write32(uint16_t port, uint32_t value);
+
+/*
+ * Device registers, uncached. The range need not be aligned to pages. NULL
+ * when there is no such address, or no memory for the tables. Any CPU, one at
+ * a time at boot.
+ */
+void *mmio_map(hpa_t hpa, uint64_t size) MUST_CHECK;
+
+/* One access of just that size to what mmio_map returned. */
+uint8_t mmio_read8(const volatile void *reg);
+uint16_t mmio_read16(const volatile void *reg);
+uint32_t mmio_read32(const volatile void *reg);
+void mmio_write8(volatile void *reg, uint8_t value);
+void mmio_write16(volatile void *reg, uint16_t value);
+void mmio_write32(volatile void *reg, uint32_t value);
+
+/*
+ * Where a device finds `size` bytes of the hypervisor's memory: of the direct
+ * map or of the image. HPA_NONE when not all of them are in one of the two.
+ */
+hpa_t dma_address(const void *memory, size_t size);
+
+/* All stores and loads before it are done before any after it: around doorbells. */
+static inline void dma_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* One range of PCI Express configuration space: 1 MiB for each bus. */
+struct pci_ecam {
+	hpa_t base; /* of bus 0, whether or not it is in the range */
+	uint16_t segment;
+	uint8_t bus_first, bus_last;
+};
+
+/* The index-th range of ACPI's MCFG; false when there are no more. */
+bool pci_ecam_get(unsigned index, struct pci_ecam *ecam);
+
+/* ---- Vector registers, random numbers ---------------------------------- */
+
+/*
+ * Between the two calls the CPU's vector registers are the hypervisor's, in
+ * their initial state; what a guest had in them is put back before it runs.
+ * They do not nest, and no guest runs in between. For code that is compiled
+ * with vector instructions (tests: `make check-vectors`).
+ */
+void fpu_begin(void);
+void fpu_end(void);
+
+/*
+ * 64 bits from the CPU's random number generator (RDSEED, else RDRAND; SDM 1,
+ * 7.3.17). Returns -ENODEV when it has none, -EIO when it does not deliver.
+ */
+int cpu_random(uint64_t *value) MUST_CHECK;
 
 /* ---- Virtualisation --------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "arch/x86_64/arch.h"
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/registers.h"
 #include "base/check.h"

@@ -36,13 +36,6 @@ void paging_load(void);
 void paging_load_low(void);
 uint32_t paging_low_root(void);
 
-/*
- * Device registers, uncached. The range need not be aligned to pages. NULL
- * when there is no such address, or no memory for the tables. Any CPU, one at
- * a time at boot.
- */
-void *mmio_map(hpa_t hpa, uint64_t size) MUST_CHECK;
-
 /* Stacks for another CPU, with their guard pages; NULL: no memory. */
 struct cpu_stacks *stacks_create(void) MUST_CHECK;
 
