@@ -34,7 +34,13 @@ enum nic_checksum { NIC_CHECKSUM_UNKNOWN, NIC_CHECKSUM_GOOD, NIC_CHECKSUM_BAD };
 
 struct nic_buffer {
 	struct nic_buffer *next; /* the rest of the frame */
-	uint8_t *data; /* NIC_BUFFER_SIZE bytes, aligned to that */
+	/*
+	 * The first byte received: within a block of NIC_BUFFER_SIZE bytes that is
+	 * aligned to that. nic_buffer_alloc gives the block's start; a driver may
+	 * have moved it on behind a header of its own, and nic_buffer_free moves it
+	 * back.
+	 */
+	uint8_t *data;
 	uint16_t size; /* bytes of them that were received */
 	uint8_t checksum; /* enum nic_checksum */
 	uint64_t owner[6]; /* whoever has the buffer: for the header of its own kind */
