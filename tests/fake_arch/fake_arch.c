@@ -22,6 +22,10 @@
 /* Ticks and nanoseconds differ, so that a mix-up shows. */
 #define TICKS_PER_NS 2
 
+/* Of the first message; their data go up by one (SDM 3, 11.11). */
+#define MSI_ADDRESS 0xfee00000
+#define MSI_DATA 0x40
+
 #define CR0_PE BIT(0)
 #define CR0_PG BIT(31)
 #define EFER_LMA BIT(10)
@@ -157,24 +161,51 @@ void delay_us(unsigned us)
 
 int irq_register(unsigned irq, void (*handler)(void *context), void *context)
 {
+	unsigned i = 0;
+
 	CHECK(irq < ARRAY_SIZE(fake.irqs));
 	if (fake.irq_error) {
 		return fake.irq_error;
 	}
-	if (fake.irqs[irq].handler) {
+	while (i < FAKE_IRQ_SHARERS_MAX && fake.irqs[irq][i].run) {
+		i++;
+	}
+	if (i == FAKE_IRQ_SHARERS_MAX || (i > 0 && (fake.irq_edge & BIT(irq)))) {
 		return -EBUSY;
 	}
-	fake.irqs[irq].handler = handler;
-	fake.irqs[irq].context = context;
+	fake.irqs[irq][i] = (struct fake_handler){.run = handler, .context = context};
 	return 0;
 }
 
 void fake_irq_raise(unsigned irq)
 {
-	if (!fake.irqs[irq].handler) {
+	if (!fake.irqs[irq][0].run) {
 		fake_fail("irq %u has no handler", irq);
 	}
-	fake.irqs[irq].handler(fake.irqs[irq].context);
+	for (unsigned i = 0; i < FAKE_IRQ_SHARERS_MAX && fake.irqs[irq][i].run; i++) {
+		fake.irqs[irq][i].run(fake.irqs[irq][i].context);
+	}
+}
+
+int msi_register(void (*handler)(void *context), void *context, struct msi_message *message)
+{
+	if (fake.msi_error) {
+		return fake.msi_error;
+	}
+	if (fake.msi_count == FAKE_MSI_MAX) {
+		return -ENOSPC;
+	}
+	*message = (struct msi_message){.address = MSI_ADDRESS, .data = MSI_DATA + fake.msi_count};
+	fake.msis[fake.msi_count++] = (struct fake_handler){.run = handler, .context = context};
+	return 0;
+}
+
+void fake_msi_raise(uint32_t data)
+{
+	if (data < MSI_DATA || data - MSI_DATA >= fake.msi_count) {
+		fake_fail("no handler for a message with data 0x%x", data);
+	}
+	fake.msis[data - MSI_DATA].run(fake.msis[data - MSI_DATA].context);
 }
 
 static void record_io(struct fake_io io)
@@ -207,6 +238,11 @@ uint8_t io_read8(uint16_t port)
 	return (uint8_t)io_read(port, 1);
 }
 
+uint16_t io_read16(uint16_t port)
+{
+	return (uint16_t)io_read(port, 2);
+}
+
 uint32_t io_read32(uint16_t port)
 {
 	return io_read(port, 4);
@@ -215,6 +251,111 @@ uint32_t io_read32(uint16_t port)
 void io_write8(uint16_t port, uint8_t value)
 {
 	io_write(port, 1, value);
+}
+
+void io_write16(uint16_t port, uint16_t value)
+{
+	io_write(port, 2, value);
+}
+
+void io_write32(uint16_t port, uint32_t value)
+{
+	io_write(port, 4, value);
+}
+
+/* ---- Device registers and DMA ------------------------------------------ */
+
+static bool is_in_arena(uint64_t offset, uint64_t size)
+{
+	return offset < FAKE_MEMORY_SIZE && size <= FAKE_MEMORY_SIZE - offset;
+}
+
+void *mmio_map(hpa_t hpa, uint64_t size)
+{
+	if (fake.mmio_map) {
+		return fake.mmio_map(hpa, size);
+	}
+	return is_in_arena(hpa.v, size) ? hpa_to_virt(hpa) : NULL;
+}
+
+#define MMIO_ACCESSORS(bits)                                                          \
+	uint##bits##_t mmio_read##bits(const volatile void *reg)                      \
+	{                                                                             \
+		return fake.mmio_read ? (uint##bits##_t)fake.mmio_read(reg, bits / 8) \
+				      : *(const volatile uint##bits##_t *)reg;        \
+	}                                                                             \
+                                                                                      \
+	void mmio_write##bits(volatile void *reg, uint##bits##_t value)               \
+	{                                                                             \
+		if (fake.mmio_write) {                                                \
+			fake.mmio_write(reg, bits / 8, value);                        \
+		} else {                                                              \
+			*(volatile uint##bits##_t *)reg = value;                      \
+		}                                                                     \
+	}
+
+MMIO_ACCESSORS(8)
+MMIO_ACCESSORS(16)
+MMIO_ACCESSORS(32)
+
+hpa_t dma_address(const void *memory, size_t size)
+{
+	uint64_t offset = (uintptr_t)memory - direct_map;
+
+	if (is_in_arena(offset, size)) {
+		return HPA(offset);
+	}
+	return fake.dma_everything ? HPA((uintptr_t)memory) : HPA_NONE;
+}
+
+void *fake_dma_memory(uint64_t address, size_t size)
+{
+	if (is_in_arena(address, size)) {
+		return hpa_to_virt(HPA(address));
+	}
+	if (!fake.dma_everything || address < FAKE_MEMORY_SIZE) {
+		fake_fail("a device uses %zu bytes at 0x%llx, where there is no memory", size,
+			  (unsigned long long)address);
+	}
+	return (void *)(uintptr_t)address;
+}
+
+bool pci_ecam_get(unsigned index, struct pci_ecam *ecam)
+{
+	if (index >= fake.ecam_count) {
+		return false;
+	}
+	*ecam = fake.ecams[index];
+	return true;
+}
+
+/* ---- Vector registers, random numbers ---------------------------------- */
+
+void fpu_begin(void)
+{
+	CHECK(fake.cpu_id == 0 && !fake.fpu_begun);
+	fake.fpu_begun = true;
+	fake.fpu_count++;
+}
+
+void fpu_end(void)
+{
+	CHECK(fake.fpu_begun);
+	fake.fpu_begun = false;
+}
+
+/* SplitMix64. */
+int cpu_random(uint64_t *value)
+{
+	uint64_t z = fake.random_seed += UINT64_C(0x9e3779b97f4a7c15);
+
+	if (fake.random_error) {
+		return fake.random_error;
+	}
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	*value = z ^ z >> 31;
+	return 0;
 }
 
 /* ---- Virtualisation --------------------------------------------------- */
@@ -322,6 +463,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 	const struct fake_exit *next = &vcpu->script[vcpu->script_next];
 	bool scripted = vcpu->script_next < vcpu->script_count;
 
+	CHECK(!fake.fpu_begun);
 	vcpu->run_count++;
 	vcpu->generation = generation;
 	vcpu->deadline_ns = deadline_ns;
@@ -344,6 +486,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 
 void vcpu_park(struct vcpu *vcpu)
 {
+	CHECK(!fake.fpu_begun);
 	vcpu->park_count++;
 }
 

@@ -2,7 +2,8 @@
 /*
  * A CPU made of plain C, for native tests: arch/x86_64/arch.h with a clock that
  * stands until a test moves it, guests whose exits a test has written down, and
- * ports that answer as a test says. s2_entry_* are the real ones (ept.c).
+ * ports and device registers that answer as a test says. s2_entry_* are the real
+ * ones (ept.c).
  *
  * Everything is in `fake`: tests read what was recorded and set what comes.
  * Not thread-safe, panic() and time apart.
@@ -25,6 +26,9 @@
 #define FAKE_EVENT_MAX 256
 #define FAKE_IO_MAX 4096
 #define FAKE_CPUID_MAX 64
+#define FAKE_IRQ_SHARERS_MAX 4
+#define FAKE_MSI_MAX 32
+#define FAKE_ECAM_MAX 4
 
 enum fake_end { FAKE_RETURNED, FAKE_PANIC, FAKE_RESET, FAKE_POWEROFF };
 
@@ -69,6 +73,11 @@ struct fake_io {
 	uint32_t value;
 };
 
+struct fake_handler {
+	void (*run)(void *context);
+	void *context;
+};
+
 struct fake_arch {
 	unsigned cpu_count, cpu_id;
 	unsigned kick_count[CPU_COUNT_MAX];
@@ -81,17 +90,44 @@ struct fake_arch {
 	unsigned idle_count;
 	uint64_t idle_deadline_ns;
 
-	struct {
-		void (*handler)(void *context);
-		void *context;
-	} irqs[16];
+	/* In the order of registration; every irq may be shared but those of irq_edge. */
+	struct fake_handler irqs[16][FAKE_IRQ_SHARERS_MAX];
+	uint16_t irq_edge; /* one bit each */
 	int irq_error; /* what irq_register returns when not 0 */
+	struct fake_handler msis[FAKE_MSI_MAX];
+	unsigned msi_count;
+	int msi_error; /* what msi_register returns when not 0 */
 
 	/* Ports: hooks (NULL: reads give all ones), and the record of accesses. */
 	uint32_t (*io_read)(uint16_t port, unsigned size);
 	void (*io_write)(uint16_t port, unsigned size, uint32_t value);
 	struct fake_io io[FAKE_IO_MAX];
 	unsigned io_count; /* goes on counting when the record is full */
+
+	/*
+	 * Device registers: hooks (NULL: plain memory, so a buffer can be the device).
+	 * mmio_map's hook NULL: the arena at that address.
+	 */
+	void *(*mmio_map)(hpa_t hpa, uint64_t size);
+	uint32_t (*mmio_read)(const volatile void *reg, unsigned size);
+	void (*mmio_write)(volatile void *reg, unsigned size, uint32_t value);
+
+	/*
+	 * A device's addresses are offsets in the arena. With this set the rest of the
+	 * process's memory has an address too, the pointer itself: what is static in
+	 * the hypervisor lies outside the arena here. fake_dma_memory is the way back.
+	 */
+	bool dma_everything;
+
+	struct pci_ecam ecams[FAKE_ECAM_MAX];
+	unsigned ecam_count;
+
+	/* Vector registers: between begin and end now; how often begun. */
+	bool fpu_begun;
+	unsigned fpu_count;
+
+	uint64_t random_seed; /* cpu_random's sequence starts here */
+	int random_error; /* what cpu_random returns when not 0 */
 
 	/* After each store to a second-stage entry: what a walker could see now. */
 	void (*entry_stored)(s2_entry_t *entry);
@@ -120,8 +156,14 @@ extern struct fake_arch fake;
  */
 void fake_arch_reset(uint64_t pool_size);
 
-/* The handler of `irq` runs, as if the device had raised it. */
+/* The handlers of `irq` run, as if the device had raised it. */
 void fake_irq_raise(unsigned irq);
+
+/* The same for the message that msi_register gave out with this data. */
+void fake_msi_raise(uint32_t data);
+
+/* What a device finds at the address that dma_address gave; the test fails if nothing. */
+void *fake_dma_memory(uint64_t address, size_t size);
 
 void fake_cpuid_set(uint32_t leaf, uint32_t subleaf, struct cpuid value);
 
