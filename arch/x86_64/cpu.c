@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small functions of arch.h: kick, idle, port I/O, the lines of `info`. */
+/* The small functions of arch.h: kick, idle, random numbers, the lines of `info`. */
+#include <errno.h>
+
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/features.h"
@@ -9,6 +11,9 @@
 #include "arch/x86_64/time.h"
 #include "arch/x86_64/traps.h"
 #include "base/check.h"
+
+/* After so many failures in a row RDRAND is broken (SDM 1, 7.3.17.1). */
+#define RANDOM_ATTEMPTS_MAX 10
 
 void cpu_kick(unsigned cpu)
 {
@@ -33,25 +38,30 @@ void cpu_idle(uint64_t deadline_ns)
 	}
 }
 
-uint8_t io_read8(uint16_t port)
+/* An unsuccessful attempt clears the carry flag (SDM 1, 7.3.17). */
+#define RANDOM_ATTEMPTS(instruction)                                                        \
+	static bool instruction(uint64_t *value)                                            \
+	{                                                                                   \
+		bool done = false;                                                          \
+                                                                                            \
+		for (unsigned i = 0; i < RANDOM_ATTEMPTS_MAX && !done; i++) {               \
+			__asm__ volatile(#instruction " %0" : "=r"(*value), "=@ccc"(done)); \
+		}                                                                           \
+		return done;                                                                \
+	}
+
+RANDOM_ATTEMPTS(rdseed)
+RANDOM_ATTEMPTS(rdrand)
+
+int cpu_random(uint64_t *value)
 {
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-uint32_t io_read32(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-void io_write8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+	if (!features.rdseed && !features.rdrand) {
+		return -ENODEV;
+	}
+	if (features.rdseed && rdseed(value)) {
+		return 0;
+	}
+	return features.rdrand && rdrand(value) ? 0 : -EIO;
 }
 
 void cpu_print_info(void (*print)(const char *format, ...))

@@ -20,12 +20,14 @@
 #define LEAF1_ECX_X2APIC BIT(21)
 #define LEAF1_ECX_TSC_DEADLINE BIT(24)
 #define LEAF1_ECX_XSAVE BIT(26)
+#define LEAF1_ECX_RDRAND BIT(30)
 #define LEAF1_EDX_TSC BIT(4)
 #define LEAF1_EDX_MSR BIT(5)
 #define LEAF1_EDX_APIC BIT(9)
 #define LEAF1_EDX_FXSR BIT(24)
 #define LEAF_STRUCTURED 0x7
 #define LEAF7_EBX_SMEP BIT(7)
+#define LEAF7_EBX_RDSEED BIT(18)
 #define LEAF7_EBX_SMAP BIT(20)
 #define LEAF_EXTENDED_MAX 0x80000000
 #define LEAF_EXTENDED 0x80000001
@@ -119,6 +121,8 @@ void features_init(void)
 
 	features.x2apic = leaf1.ecx & LEAF1_ECX_X2APIC;
 	features.tsc_deadline = leaf1.ecx & LEAF1_ECX_TSC_DEADLINE;
+	features.rdrand = leaf1.ecx & LEAF1_ECX_RDRAND;
+	features.rdseed = leaf7.ebx & LEAF7_EBX_RDSEED;
 	features.smep = leaf7.ebx & LEAF7_EBX_SMEP;
 	features.smap = leaf7.ebx & LEAF7_EBX_SMAP;
 	features.page_1g = extended.edx & LEAFX1_EDX_PAGE_1G;

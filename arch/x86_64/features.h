@@ -12,6 +12,7 @@ struct features {
 	char brand[49];
 	bool x2apic, tsc_deadline, invariant_tsc;
 	bool page_1g, smep, smap;
+	bool rdrand, rdseed;
 	unsigned physical_bits; /* of a physical address */
 };
 

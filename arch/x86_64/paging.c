@@ -44,6 +44,7 @@ const uintptr_t direct_map = DIRECT_MAP_BASE;
 
 static uint64_t *root;
 static uint64_t *low_root;
+static hpa_t image_base;
 static uint64_t dynamic_next = DYNAMIC_BASE;
 
 static unsigned level_shift(unsigned level)
@@ -190,6 +191,7 @@ void paging_init(const struct boot_info *info, hpa_t low)
 		panic("no memory for the page tables: this machine has too little RAM");
 	}
 	CHECK(low.v < 4 * GIB);
+	image_base = info->image_base;
 	low_root = memset(hpa_to_virt(low), 0, PAGE_SIZE);
 
 	map_image(info, __text_start, __text_end, 0);
@@ -235,6 +237,43 @@ void *mmio_map(hpa_t hpa, uint64_t size)
 		return NULL;
 	}
 	return (void *)(virt + (hpa.v - base));
+}
+
+/* Where the page that holds `virt` ends; 0: nothing is mapped there. */
+static uint64_t page_end(uint64_t virt)
+{
+	const uint64_t *table = root;
+
+	for (unsigned level = LEVEL_TOP;; level--) {
+		uint64_t entry = table[(virt >> level_shift(level)) % ENTRY_COUNT];
+
+		if (!(entry & PTE_P)) {
+			return 0;
+		}
+		if (level == 0 || (entry & PTE_PS)) {
+			return align_down(virt, BIT(level_shift(level))) + BIT(level_shift(level));
+		}
+		table = hpa_to_virt(HPA(entry & PTE_ADDRESS));
+	}
+}
+
+hpa_t dma_address(const void *memory, size_t size)
+{
+	uint64_t virt = (uintptr_t)memory;
+	bool in_image = virt >= IMAGE_VIRT_BASE;
+	uint64_t limit = in_image ? (uintptr_t)__image_end : DYNAMIC_BASE;
+	uint64_t hpa = in_image ? image_base.v + (virt - IMAGE_VIRT_BASE) : virt - DIRECT_MAP_BASE;
+
+	if (virt < DIRECT_MAP_BASE || virt >= limit || size > limit - virt) {
+		return HPA_NONE;
+	}
+	for (uint64_t at = virt, next; at < virt + size; at = next) {
+		next = page_end(at);
+		if (next == 0) {
+			return HPA_NONE;
+		}
+	}
+	return HPA(hpa);
 }
 
 static bool map_stack(uint8_t *stack, uint64_t size)
