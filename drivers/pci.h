@@ -74,6 +74,9 @@ void *pci_map_bar(const struct pci_device *device, unsigned index) MUST_CHECK;
  */
 void pci_claim(struct pci_device *device, const char *name);
 
+/* Bus mastering; when it is off on return, nothing that the function sent is under way. */
+void pci_set_master(const struct pci_device *device, bool on);
+
 /* The driver gives it back: bus mastering and interrupts off. */
 void pci_release(struct pci_device *device);
 
