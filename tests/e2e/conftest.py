@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from labkit import image, initramfs  # noqa: E402
 from labkit.emulator import LabError, Machine, choose, dependencies  # noqa: E402
-from labkit.host import Host  # noqa: E402
+from labkit.lab import Lab  # noqa: E402
 
 PROMPT = r"^dyad> "
 SHELL = r"^guest# "
@@ -114,22 +114,48 @@ def debian(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def boot(efi, tmp_path_factory):
-    """boot(conf, files, ...): starts Dyad; ends what still runs after the module's tests."""
+def make_image(efi, tmp_path_factory):
+    """make_image(conf, files): a disk image; files by name, as bytes or paths."""
+    def make(conf, files=None):
+        folder = tmp_path_factory.mktemp("image")
+        (folder / "dyad.conf").write_text(conf)
+        paths = []
+        for name, content in (files or {}).items():
+            path = content
+            if isinstance(content, bytes):
+                path = folder / name
+                path.write_bytes(content)
+            paths.append(path)
+        image.build(folder / "dyad.conf", folder / "image", paths, efi)
+        return folder / "image"
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def boot_lab(make_image, tmp_path_factory):
+    """
+    boot_lab([conf, conf], files, ...): starts hosts and wires (labkit/lab.py), the
+    hosts in .dyads, .hub between them; ends what still runs after the module's tests.
+    """
     with contextlib.ExitStack() as stack:
-        def start(conf, files=None, emulator="auto", **machine):
-            folder = tmp_path_factory.mktemp("host")
-            (folder / "dyad.conf").write_text(conf)
-            paths = []
-            for name, content in (files or {}).items():
-                path = content
-                if isinstance(content, bytes):
-                    path = folder / name
-                    path.write_bytes(content)
-                paths.append(path)
-            image.build(folder / "dyad.conf", folder / "image", paths, efi)
-            host = Host(Machine(**machine), folder / "image", choose(emulator)[0],
-                        log_dir=folder / "logs")
-            return Dyad(stack.enter_context(host))
+        def start(confs, files=None, emulator="auto", seed=1, **machine):
+            images = [make_image(conf, files) for conf in confs]
+            folder = tmp_path_factory.mktemp("lab")
+            emulators = [choose(name)[0] for name in emulator.split(",")]
+            lab = stack.enter_context(Lab(
+                Machine(**machine), images, emulators if len(emulators) > 1 else emulators[0],
+                seed, folder / "pcap" if len(confs) > 1 else None, folder))
+            lab.dyads = [Dyad(host) for host in lab.hosts]
+            return lab
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def boot(boot_lab):
+    """boot(conf, files, ...): starts one host."""
+    def start(conf, files=None, **options):
+        return boot_lab([conf], files, **options).dyads[0]
+
+    return start

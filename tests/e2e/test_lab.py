@@ -83,27 +83,27 @@ def test_the_terminal_is_raw_and_restored(disk):
         assert termios.tcgetattr(child.child_fd)[3] & termios.ICANON
 
 
-def emulators_of(child):
-    """The processes of a lab, as file descriptors that are ready when they have ended."""
+def processes_of(child):
+    """A lab's emulators and hubs, as file descriptors that are ready when they have ended."""
     with open(f"/proc/{child.pid}/task/{child.pid}/children") as file:
         return [os.pidfd_open(int(pid)) for pid in file.read().split()]
 
 
-def ended(emulators, seconds=60):
-    return select.select(emulators, [], [], seconds)[0]
+def ended(processes, seconds=60):
+    return select.select(processes, [], [], seconds)[0]
 
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGKILL))
-def test_no_emulator_outlives_the_lab(disk, number):
-    child = pexpect.spawn(LAB, ["run", str(disk)], timeout=300)
+def test_no_process_outlives_the_lab(disk, number):
+    child = pexpect.spawn(LAB, ["run", str(disk), "--nic", "default"], timeout=300)
     child.expect("dyad> ")
-    emulators = emulators_of(child)
-    assert len(emulators) == 1
+    processes = processes_of(child)
+    assert len(processes) == 2
     child.kill(number)
     child.wait()
-    for emulator in emulators:
-        assert ended([emulator])
-        os.close(emulator)
+    for process in processes:
+        assert ended([process])
+        os.close(process)
 
 
 def test_two_hosts_have_a_console_each(disk):
@@ -125,13 +125,13 @@ def test_two_hosts_have_a_console_each(disk):
         assert "second" not in one.logfile_read.getvalue()
         assert "first" not in two.logfile_read.getvalue()
 
-        emulators = emulators_of(one)
-        for emulator in emulators:
-            stack.callback(os.close, emulator)
-        assert len(emulators) == 2
-        assert not ended(emulators, 0)
+        processes = processes_of(one)
+        for process in processes:
+            stack.callback(os.close, process)
+        assert len(processes) == 3
+        assert not ended(processes, 0)
         two.send("poweroff\r")
-        assert len(ended(emulators)) == 1
+        assert len(ended(processes)) == 1
         one.send("info\r")
         one.expect("alpha")
         one.expect("dyad> ")
@@ -142,7 +142,7 @@ def test_two_hosts_have_a_console_each(disk):
             child.expect(pexpect.EOF)
             child.close()
             assert child.exitstatus == 0
-        assert len(ended(emulators)) == 2
+        assert len(ended(processes)) == 3
 
 
 def test_an_image_serves_several_labs_at_once(disk):

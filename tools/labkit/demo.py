@@ -5,12 +5,23 @@ The demonstration: Dyad with a stock Debian kernel as its guest.
 The script types at Dyad's console what a user would, and ends well only if the
 guest's shell answered and guest and host powered off in order.
 """
+import secrets
 from pathlib import Path
 
 from . import image, initramfs
 from .emulator import ROOT, LabError, dependencies
 
-CONF = Path(__file__).with_name("demo.conf")
+ALONE = Path(__file__).with_name("demo.conf").read_text()
+PAIR = """
+[interface net0]
+address = 10.0.0.{own}/24
+address = fd00::{own}/64
+
+[partner]
+address = 10.0.0.{other}
+serial = com2
+key = {key}
+"""
 
 BEFORE = """\
 demo: Dyad boots from one EFI file and starts a stock Debian kernel as its guest. What follows
@@ -27,8 +38,8 @@ STEPS = [
 ]
 
 
-def build_image(efi, build=ROOT / "build"):
-    """The image that `lab run` starts when none is named."""
+def build_images(count, efi, build=ROOT / "build"):
+    """The images that `lab run` starts when none is named, one for each host."""
     guest = dependencies() / "guest"
     for name in ("vmlinux", "busybox"):
         if not (guest / name).is_file():
@@ -36,6 +47,16 @@ def build_image(efi, build=ROOT / "build"):
     build.mkdir(exist_ok=True)
     archive = build / "initramfs.cpio.gz"
     initramfs.build(guest / "busybox", archive)
-    out = build / "demo.img"
-    image.build(CONF, out, [guest / "vmlinux", archive], efi)
-    return out
+    if count == 1:
+        confs = {"demo": ALONE.format(name="dyad")}
+    else:
+        key = secrets.token_hex(32)
+        confs = {name: ALONE.format(name=name) + PAIR.format(own=own, other=other, key=key)
+                 for name, own, other in (("alpha", 1, 2), ("beta", 2, 1))}
+    images = []
+    for name, text in confs.items():
+        conf = build / f"{name}.conf"
+        conf.write_text(text)
+        images.append(build / f"{name}.img")
+        image.build(conf, images[-1], [guest / "vmlinux", archive], efi)
+    return images

@@ -36,9 +36,11 @@ class Machine:
     memory_mib: int = 512
     cpus: int = 1
     cpu_model: str = None
-    net: bool = False
+    # Models of network cards, with properties as the emulator names them
+    # ("virtio-net-pci,host_mtu=9000"); "": the emulator's default model.
+    nics: tuple = ()
     ips: int = 0
-    sync: str = "none"
+    sync: str = ""
     ignore_bad_msrs: bool = True
     reboot: bool = True
 
@@ -50,10 +52,14 @@ class Wiring:
     directory: Path
     console_port: int
     control_port: int
+    # For each network card its UDP port on a hub; None for the second serial port's
+    # TCP port: there is none.
+    net_ports: tuple = ()
+    serial_port: int = None
 
-    @property
-    def mac(self):
-        return f"52:54:00:12:34:{self.number:02x}"
+    def mac(self, nic):
+        """The address of the host's network card `nic`, from 0."""
+        return f"52:54:00:12:{0x34 + nic:02x}:{self.number:02x}"
 
 
 class Bochs:
@@ -89,7 +95,8 @@ class Bochs:
         if machine.memory_mib > 2048:
             raise LabError("Bochs: a host has at most 2048 MiB of memory")
         rom = firmware()
-        ips = machine.ips or (50_000_000 if machine.sync == "none" else 80_000_000)
+        sync = machine.sync or "none"
+        ips = machine.ips or (50_000_000 if sync == "none" else 80_000_000)
         display = ["display_library: nogui"]
         slots = {}
         if self.packaged:
@@ -100,8 +107,17 @@ class Bochs:
                 "vga: extension=vbe, update_freq=1",
             ]
             slots["slot1"] = "pcivga"
-        if machine.net:
-            slots["slot2"] = "e1000"
+        if len(machine.nics) > 4 or any(nic not in ("", "e1000") for nic in machine.nics):
+            raise LabError("Bochs: a host has at most 4 network cards, all of them e1000")
+        nics = []
+        for nic, port in enumerate(wiring.net_ports):
+            slots[f"slot{nic + 2}"] = "e1000"
+            nics.append(f"e1000: card={nic}, enabled=1, mac={wiring.mac(nic)}, ethmod=socket, "
+                        f"ethdev={port}")
+        second_serial = []
+        if wiring.serial_port:
+            second_serial.append("com2: enabled=1, mode=socket-client, "
+                                 f"dev=localhost:{wiring.serial_port}")
         return [
             *display,
             "config_interface: textconfig",
@@ -113,13 +129,13 @@ class Bochs:
             f"romimage: file={rom}, address={2**32 - rom.stat().st_size:#x}",
             "vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin",
             "pci: enabled=1, chipset=i440fx" + "".join(f", {s}={d}" for s, d in slots.items()),
-            *([f"e1000: card=0, enabled=1, mac={wiring.mac}, ethmod=null"]
-              if machine.net else []),
+            *nics,
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
             "ata0-master: type=disk, path=disk.img, mode=flat, cylinders=0",
             f"com1: enabled=1, mode=socket-client, dev=localhost:{wiring.console_port}",
+            *second_serial,
             "port_e9_hack: enabled=1",
-            f"clock: sync={machine.sync}, time0=1000000000",
+            f"clock: sync={sync}, time0=1000000000",
             "info: action=report",
             "error: action=report",
             "panic: action=fatal",
@@ -160,8 +176,17 @@ class Qemu:
         self.name = "qemu-kvm" if kvm else "qemu-tcg"
 
     def argv(self, machine, wiring):
-        network = ["-netdev", "hubport,id=net0,hubid=0",
-                   "-device", f"e1000e,netdev=net0,mac={wiring.mac}"]
+        wires = []
+        for nic, (model, port) in enumerate(zip(machine.nics, wiring.net_ports)):
+            wires += [
+                "-netdev", f"dgram,id=net{nic},local.type=inet,local.host=127.0.0.1,"
+                f"local.port={port},remote.type=inet,remote.host=127.0.0.1,"
+                f"remote.port={port + 1}",
+                "-device", f"{model or 'e1000e'},netdev=net{nic},id=nic{nic},"
+                f"mac={wiring.mac(nic)}"]
+        if wiring.serial_port:
+            wires += ["-chardev", "socket,id=com2,host=127.0.0.1,nodelay=on,"
+                      f"port={wiring.serial_port}", "-serial", "chardev:com2"]
         return [
             str(self.path), "-name", f"host{wiring.number}", "-nodefaults", "-no-user-config",
             "-display", "none", "-machine", "q35", "-accel", "kvm" if self.kvm else "tcg",
@@ -177,7 +202,7 @@ class Qemu:
             "-global", "isa-debugcon.iobase=0xe9",
             # Tells a triple fault from a reset.
             "-d", "cpu_reset",
-            *(network if machine.net else []),
+            *wires,
             *([] if machine.reboot else ["-no-reboot"]),
         ]
 

@@ -14,6 +14,7 @@ the process is gone and all that it left behind is read.
 import codecs
 import collections
 import ctypes
+import json
 import os
 import re
 import selectors
@@ -37,6 +38,12 @@ UNFINISHED = re.compile(r"\x1b(\[[0-9;?=]*[ -/]*|[()])?$")
 # Dyad's last words before a reset of its own making, or for ever (arch/x86_64/panic.c).
 PANIC = "*** panic on CPU "
 PANIC_END = re.compile(r"^(reset in \d+ s|halted|panic inside a panic, reset)$", re.MULTILINE)
+
+# The firmware takes the console: UEFI sets the terminal's mode. Dyad does: its first log line.
+STAGE = re.compile(rb"(?P<firmware>\x1b\[=3h)|^\[ *\d+\.\d+\] ", re.MULTILINE)
+STAGE_MAX = 24
+
+CONTROL_SECONDS = 60
 
 
 class Missing(AssertionError):
@@ -68,7 +75,8 @@ class Loop:
 
 
 class Host:
-    def __init__(self, machine, image, emulator=None, number=1, loop=None, log_dir=None):
+    def __init__(self, machine, image, emulator=None, number=1, loop=None, log_dir=None,
+                 net_ports=(), serial_port=None):
         self.machine = machine
         self.image = Path(image)
         self.emulator = emulator or choose()[0]
@@ -77,15 +85,24 @@ class Host:
         self.directory = None
         self.ending = None
         self.panicked = False
+        # Dyad has the machine, not the firmware; functions to call when that changes.
+        self.is_up = False
+        self.on_stage = []
         self.text = ""
         self.on_output = []
         self._log_dir = log_dir
+        self._net_ports = net_ports
+        self._serial_port = serial_port
         self._keep_logs = log_dir is not None
         self._logs = []
         self._position = 0
         self._hidden = ""
+        self._last_bytes = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._unsent = b""
+        self._control = None
+        self._controlled = 0
+        self._answers = {}
         self._read_report = self.emulator.reader(machine)
         self._report = collections.deque(maxlen=400)
         self._verdict = None
@@ -129,7 +146,8 @@ class Host:
         control_port = self._listen(self._control_connected) if self.emulator.has_control else None
         argv = self.emulator.argv(self.machine, Wiring(
             number=self.number, directory=self.directory,
-            console_port=console_port, control_port=control_port))
+            console_port=console_port, control_port=control_port,
+            net_ports=self._net_ports, serial_port=self._serial_port))
         lab = os.getpid()
 
         def prepare():
@@ -206,6 +224,26 @@ class Host:
         end = self.expect(prompt, timeout).start()
         return self.text[start:end]
 
+    # Control
+
+    def control(self, command, **arguments):
+        """A command of QMP to the emulator, and what it returns: "set_link", "system_reset" ..."""
+        if not self.emulator.has_control:
+            raise LabError(f"{self.emulator.name} takes no commands: {command}")
+        deadline = time.monotonic() + CONTROL_SECONDS
+        while not self._control and self.loop.step(deadline):
+            pass
+        self._controlled += 1
+        request = {"execute": command, "arguments": arguments, "id": self._controlled}
+        self._control.sendall(json.dumps(request).encode() + b"\n")
+        while self._controlled not in self._answers:
+            if self.ending is not None or not self.loop.step(deadline):
+                raise Missing(self._complaint(f"did not answer {command}"))
+        answer = self._answers.pop(self._controlled)
+        if "error" in answer:
+            raise LabError(f"{command}: {answer['error']['desc']}")
+        return answer["return"]
+
     def tail(self, count=25):
         return "\n".join(line[:200] for line in self.text.splitlines()[-count:])
 
@@ -240,9 +278,20 @@ class Host:
         self.text += UNSEEN.sub("", text[:end])
         if PANIC_END.search(self.text, last_row) and PANIC in self.text:
             self.panicked = True
+        self._watch_stage(data)
         for function in self.on_output:
             function(data)
         self._flush()
+
+    def _watch_stage(self, data):
+        seen = self._last_bytes + data
+        self._last_bytes = seen[-STAGE_MAX:]
+        *_, last = None, *STAGE.finditer(seen)
+        is_up = self.is_up if last is None else last["firmware"] is None
+        if is_up != self.is_up:
+            self.is_up = is_up
+            for function in self.on_stage:
+                function(is_up)
 
     def _flush(self):
         """Hand over typed bytes; what the line does not take now goes with the next output."""
@@ -258,6 +307,7 @@ class Host:
 
     def _control_connected(self, connection):
         connection.sendall(self.emulator.GREETING)
+        self._control = connection
         self._watch_lines(connection)
 
     def _watch_lines(self, file):
@@ -278,6 +328,9 @@ class Host:
         self._emulator_log.write(line + b"\n")
         line = line.decode(errors="replace").strip()
         self._report.append(line)
+        if line.startswith('{"') and '"id":' in line:
+            answer = json.loads(line)
+            self._answers[answer.get("id")] = answer
         verdict = self._read_report(line)
         if verdict is not None and self._verdict is None:
             self._verdict = verdict
