@@ -235,7 +235,7 @@ static unsigned bar_read(struct pci_device *device, unsigned index)
 	writable &= mask;
 	bar->io = io;
 	bar->size = writable & -writable;
-	bar->address = bar->size != 0 && is_aligned(value & mask, bar->size) ? value & mask : 0;
+	bar->address = bar->size != 0 ? value & mask : 0;
 	return wide ? 2 : 1;
 }
 
