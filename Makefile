@@ -13,6 +13,10 @@
 #   O/efi     the UEFI loader, which carries the hypervisor inside
 #   O/native  all that knows no CPU, as a library under sanitizers, for tests/unit
 #   O/fuzz    the same for libFuzzer, for tests/fuzz
+#   O/bench   the same as fast as it gets, for tools/bench
+#
+# lwIP and mbedTLS are compiled from their sources in .deps, once in each of these but
+# the loader.
 
 O := build
 override DYAD_DEPS := $(abspath $(or $(DYAD_DEPS),.deps))
@@ -35,26 +39,41 @@ $(O)/dyad.efi:
 
 # ---- Sources ---------------------------------------------------------------
 
-layers := base arch/x86_64 vmm vmm/* drivers console
+layers := base arch/x86_64 vmm vmm/* drivers net console
 hv_sources := $(sort $(wildcard $(layers:%=%/*.c) $(layers:%=%/*.S)) \
 	$(filter-out boot/efi_%,$(wildcard boot/*.c)))
 efi_sources := $(sort $(wildcard boot/efi_*.c) base/config.c boot/efi_image.S)
 
 # What is pure in arch is tested natively too, beside the fake of the rest.
 pure_arch := arch/x86_64/ept.c arch/x86_64/acpi.c arch/x86_64/gate.c arch/x86_64/guest_state.c
-native_layers := base vmm vmm/* console tests/fake_arch
+native_layers := base vmm vmm/* drivers net console tests/fake_arch
 native_sources := $(sort $(wildcard $(native_layers:%=%/*.c) $(pure_arch)))
 unit_sources := $(wildcard tests/unit/test_*.c)
 fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
 
-headers := $(sort $(wildcard $(layers:%=%/*.h) boot/*.h tests/fake_arch/*.h))
+headers := $(sort $(wildcard $(layers:%=%/*.h) net/port/*.h net/port/*/*.h boot/*.h \
+	tests/fake_arch/*.h))
 c_files := $(sort $(headers) $(filter %.c,$(hv_sources) $(efi_sources) $(native_sources)) \
 	$(unit_sources) $(fuzz_sources) $(wildcard tests/*/*.h tests/guests/*.c tests/guests/*/*.c))
 
-hv_objects := $(patsubst %,$(O)/hv/%.o,$(basename $(hv_sources)))
+# The files of lwIP and mbedTLS that have code under the options in net/port.
+lwip := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf raw stats tcp tcp_in \
+		tcp_out timeouts udp) \
+	$(addprefix core/ipv4/,dhcp etharp icmp ip4 ip4_addr) \
+	$(addprefix core/ipv6/,ethip6 icmp6 ip6 ip6_addr mld6 nd6) netif/ethernet
+mbedtls := aes aesni cipher cipher_wrap constant_time ctr_drbg gcm hkdf md memory_buffer_alloc \
+	platform platform_util sha256 sha512 ssl_ciphersuites ssl_cli ssl_msg ssl_srv ssl_tls
+libraries := $(lwip:%=lwip/src/%) $(mbedtls:%=mbedtls/library/%)
+library_sources := $(libraries:%=$(DYAD_DEPS)/%.c)
+
+# Which of them may use vector registers: they run between fpu_begin and fpu_end only.
+vector_objects := $(O)/hv/mbedtls/library/aesni.o
+
+hv_objects := $(patsubst %,$(O)/hv/%.o,$(basename $(hv_sources)) $(libraries))
 efi_objects := $(patsubst %,$(O)/efi/%.o,$(basename $(efi_sources)))
-native_objects := $(native_sources:%.c=$(O)/native/%.o)
-fuzz_objects := $(native_sources:%.c=$(O)/fuzz/%.o)
+native_objects := $(patsubst %,$(O)/native/%.o,$(basename $(native_sources)) $(libraries))
+fuzz_objects := $(native_objects:$(O)/native/%=$(O)/fuzz/%)
+bench_objects := $(native_objects:$(O)/native/%=$(O)/bench/%)
 unit_tests := $(unit_sources:%.c=$(O)/native/%)
 fuzz_targets := $(fuzz_sources:%.c=$(O)/fuzz/%)
 
@@ -66,12 +85,13 @@ warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 	-Wno-format-nonliteral
 
 # No path of the building machine in the result: two folders, the same bytes.
-common := -std=gnu17 -g -I. -MMD -MP $(warnings) -ffile-prefix-map=$(CURDIR)/= \
-	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(DYAD_DEPS)=.deps
+common = -std=gnu17 -g -fno-strict-aliasing -I. -MD -MP $(warnings) $(library_includes) \
+	-ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(CURDIR)=. \
+	-ffile-prefix-map=$(DYAD_DEPS)=.deps
 
-freestanding := $(common) -O2 -ffreestanding -mgeneral-regs-only -mno-red-zone \
-	-fno-strict-aliasing -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
-	-fcf-protection=none
+registers := -mgeneral-regs-only
+freestanding = $(common) -O2 -ffreestanding $(registers) -mno-red-zone \
+	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none
 
 # The compiler's own headers before newlib's, which has some of the same names. Then
 # newlib's <inttypes.h> must be told what newlib's <stdint.h> would have told it.
@@ -85,22 +105,54 @@ HV_CFLAGS = $(freestanding) -nostdinc $(includes) -mcmodel=kernel -fno-pic -fno-
 EFI_CFLAGS = $(freestanding) -fpic -fshort-wchar -fno-stack-protector \
 	-DGNU_EFI_USE_MS_ABI $(includes) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 
-NATIVE_CFLAGS := $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+NATIVE_CFLAGS = $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
 
-FUZZ_CFLAGS := $(NATIVE_CFLAGS) -fsanitize=fuzzer-no-link
+FUZZ_CFLAGS = $(NATIVE_CFLAGS) -fsanitize=fuzzer-no-link
+
+BENCH_CFLAGS = $(common) -O2
+
+# What only net/, its tests and the libraries themselves see of lwIP and mbedTLS.
+library_users := $(foreach tree,hv native fuzz bench,\
+	$(addprefix $(O)/$(tree)/,net/% tests/% lwip/% mbedtls/%))
+$(library_users) check-headers: library_includes := -Inet/port \
+	-isystem $(DYAD_DEPS)/lwip/src/include -isystem $(DYAD_DEPS)/mbedtls/include \
+	-DMBEDTLS_CONFIG_FILE='"net/port/mbedtls_config.h"'
+
+# Other people's code has other people's warnings.
+$(filter %/lwip/% %/mbedtls/%,$(library_users)): warnings := -w
+$(vector_objects): registers :=
+
+# ---- Compiling -------------------------------------------------------------
+
+compile_hv = $(CC) $(HV_CFLAGS)
+compile_efi = $(CC) $(EFI_CFLAGS)
+compile_native = gcc $(NATIVE_CFLAGS)
+compile_fuzz = clang $(FUZZ_CFLAGS)
+compile_bench = gcc $(BENCH_CFLAGS)
+
+define compile
+	mkdir -p $(@D)
+	echo "  CC $@"
+	$(compile_$(1)) -c $< -o $@
+endef
+
+define tree_rules
+$(O)/$(1)/%.o: %.c Makefile | deps
+	$$(call compile,$(1))
+
+$(O)/$(1)/%.o: %.S Makefile | deps
+	$$(call compile,$(1))
+
+$(O)/$(1)/%.o: $(DYAD_DEPS)/%.c Makefile | deps
+	$$(call compile,$(1))
+endef
+$(foreach tree,hv efi native fuzz bench,$(eval $(call tree_rules,$(tree))))
+
+# In a fresh clone they come with `deps`.
+$(library_sources): | deps ;
 
 # ---- Hypervisor ------------------------------------------------------------
-
-$(O)/hv/%.o: %.c Makefile | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	$(CC) $(HV_CFLAGS) -c $< -o $@
-
-$(O)/hv/%.o: %.S Makefile | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	$(CC) $(HV_CFLAGS) -c $< -o $@
 
 link_hv = $(CC) -nostdlib -static -Wl,-T,linker.ld,--gc-sections,--build-id=none \
 	-Wl,-z,noexecstack,-z,max-page-size=4096,--fatal-warnings -o $@ $(filter %.o,$^) \
@@ -131,15 +183,8 @@ $(O)/dyad.stripped.elf: $(O)/dyad.elf
 
 # ---- Loader ----------------------------------------------------------------
 
-$(O)/efi/%.o: %.c Makefile | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	$(CC) $(EFI_CFLAGS) -c $< -o $@
-
-$(O)/efi/boot/efi_image.o: boot/efi_image.S $(O)/dyad.stripped.elf | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	$(CC) $(EFI_CFLAGS) -DHYPERVISOR_ELF='"$(O)/dyad.stripped.elf"' -c $< -o $@
+$(O)/efi/boot/efi_image.o: common += -DHYPERVISOR_ELF='"$(O)/dyad.stripped.elf"'
+$(O)/efi/boot/efi_image.o: $(O)/dyad.stripped.elf
 
 $(O)/efi/dyad.so: $(efi_objects)
 	echo "  LD $@"
@@ -152,24 +197,15 @@ $(O)/dyad.efi: $(O)/efi/dyad.so
 	SOURCE_DATE_EPOCH=0 objcopy -j .text -j .data -j .dynamic -j .dynsym -j .rel* -j .rela* \
 		-j .reloc --target=efi-app-x86_64 --subsystem=10 $< $@
 
-# ---- Native library, unit tests, fuzzers -------------------------------------
-
-$(O)/native/%.o: %.c Makefile | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	gcc $(NATIVE_CFLAGS) -c $< -o $@
-
-$(O)/fuzz/%.o: %.c Makefile | deps
-	mkdir -p $(@D)
-	echo "  CC $@"
-	clang $(FUZZ_CFLAGS) -c $< -o $@
+# ---- Native libraries, unit tests, fuzzers ------------------------------------
 
 $(O)/native/libdyad.a: $(native_objects)
 $(O)/fuzz/libdyad.a: $(fuzz_objects)
+$(O)/bench/libdyad.a: $(bench_objects)
 %/libdyad.a:
 	echo "  AR $@"
 	rm -f $@
-	ar rcsD $@ $^
+	ar qcsD $@ $^
 
 $(unit_tests): %: %.o $(O)/native/libdyad.a
 	echo "  LD $@"
@@ -179,7 +215,7 @@ $(fuzz_targets): %: %.o $(O)/fuzz/libdyad.a
 	echo "  LD $@"
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@
 
--include $(shell find $(O)/hv $(O)/efi $(O)/native $(O)/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(O)/hv $(O)/efi $(O)/native $(O)/fuzz $(O)/bench -name '*.d' 2>/dev/null)
 -include tests/guests/payloads.mk
 
 # ---- Targets ---------------------------------------------------------------
@@ -260,9 +296,15 @@ check-words:
 	! grep -nwiE 'vmx|vmcs|vmxon|vmlaunch|vmresume|invept|invvpid|eptp?|svm|vmcb' \
 		$(filter-out arch/% tests/% boot/main.c,$(c_files))
 
-# A guest's vector registers stay in place while the hypervisor runs.
+# A guest's vector registers stay in place while the hypervisor runs, but for the functions
+# in vector_objects.
 check-vectors: $(O)/dyad.elf
-	! objdump -d --no-show-raw-insn $< | grep -E '%([xyz]?mm[0-9]|st)'
+	nm --defined-only --format=just-symbols $(vector_objects) >$(O)/vectors.txt
+	objdump -d --no-show-raw-insn $< | awk ' \
+		NR == FNR { allowed["<" $$1 ">:"]; next } \
+		/^[0-9a-f]+ </ { name = $$2 } \
+		/%([xyz]?mm[0-9]|st)/ && !(name in allowed) { print name, $$0; found = 1 } \
+		END { exit found }' $(O)/vectors.txt -
 
 check-tools:
 	$(PYTHON) -m pytest -q -rs tests/tools
