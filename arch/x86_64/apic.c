@@ -47,7 +47,7 @@
 
 static struct {
 	bool x2apic;
-	volatile uint8_t *page; /* xAPIC */
+	uint8_t *page; /* xAPIC */
 	struct scale tsc_to_timer; /* one-shot */
 } apic;
 
@@ -56,7 +56,7 @@ static uint64_t apic_read(unsigned offset)
 	if (apic.x2apic) {
 		return msr_read(MSR_X2APIC + offset / 16);
 	}
-	return *(volatile uint32_t *)(void *)(uintptr_t)(apic.page + offset);
+	return mmio_read32(apic.page + offset);
 }
 
 static void apic_write(unsigned offset, uint64_t value)
@@ -64,7 +64,7 @@ static void apic_write(unsigned offset, uint64_t value)
 	if (apic.x2apic) {
 		msr_write(MSR_X2APIC + offset / 16, value);
 	} else {
-		*(volatile uint32_t *)(void *)(uintptr_t)(apic.page + offset) = (uint32_t)value;
+		mmio_write32(apic.page + offset, (uint32_t)value);
 	}
 }
 

@@ -7,7 +7,6 @@
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/machine.h"
-#include "arch/x86_64/paging.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/traps.h"
 #include "base/log.h"
@@ -30,37 +29,38 @@
 #define PIC_SLAVE_INPUT 2
 #define PIC_ICW4_8086 0x01
 
+/* PCI cards on one level-triggered line. */
+#define IRQ_SHARER_MAX 8
+
 struct ioapic {
-	volatile uint8_t *registers;
+	uint8_t *registers;
 	uint32_t gsi_base;
 	unsigned input_count;
 };
 
 static struct ioapic ioapics[MACHINE_IOAPIC_MAX];
 
-static struct {
-	void (*handler)(void *context);
-	void *context;
+static struct route {
+	struct {
+		void (*handler)(void *context);
+		void *context;
+	} sharers[IRQ_SHARER_MAX];
+	unsigned sharer_count;
 	struct ioapic *ioapic;
 	unsigned input;
 	uint64_t entry;
 } routes[ISA_IRQ_COUNT];
 
-static volatile uint32_t *register_at(struct ioapic *ioapic, unsigned offset)
-{
-	return (volatile uint32_t *)(void *)(uintptr_t)(ioapic->registers + offset);
-}
-
 static uint32_t ioapic_read(struct ioapic *ioapic, uint32_t index)
 {
-	*register_at(ioapic, IOAPIC_SELECT) = index;
-	return *register_at(ioapic, IOAPIC_WINDOW);
+	mmio_write32(ioapic->registers + IOAPIC_SELECT, index);
+	return mmio_read32(ioapic->registers + IOAPIC_WINDOW);
 }
 
 static void ioapic_write(struct ioapic *ioapic, uint32_t index, uint32_t value)
 {
-	*register_at(ioapic, IOAPIC_SELECT) = index;
-	*register_at(ioapic, IOAPIC_WINDOW) = value;
+	mmio_write32(ioapic->registers + IOAPIC_SELECT, index);
+	mmio_write32(ioapic->registers + IOAPIC_WINDOW, value);
 }
 
 /* The half with the mask comes last when it opens the input. */
@@ -122,42 +122,43 @@ int irq_register(unsigned irq, void (*handler)(void *context), void *context)
 	}
 	const struct machine_irq *wire = &machine.irqs[irq];
 	struct ioapic *ioapic = ioapic_of(wire->gsi);
+	struct route *route = &routes[irq];
 
 	if (!ioapic) {
 		return -ENODEV;
 	}
-	if (routes[irq].handler) {
+	if (route->sharer_count == (wire->level ? IRQ_SHARER_MAX : 1)) {
 		return -EBUSY;
 	}
-	routes[irq].context = context;
-	routes[irq].ioapic = ioapic;
-	routes[irq].input = wire->gsi - ioapic->gsi_base;
-	routes[irq].entry = field_set(ENTRY_DESTINATION, boot_cpu.apic_id) |
-			    (wire->level ? ENTRY_LEVEL : 0) |
-			    (wire->active_low ? ENTRY_ACTIVE_LOW : 0) | (VECTOR_IRQ + irq);
-	routes[irq].handler = handler;
-	entry_write(ioapic, routes[irq].input, routes[irq].entry);
+	route->sharers[route->sharer_count].handler = handler;
+	route->sharers[route->sharer_count].context = context;
+	route->sharer_count++;
+	route->ioapic = ioapic;
+	route->input = wire->gsi - ioapic->gsi_base;
+	route->entry = field_set(ENTRY_DESTINATION, boot_cpu.apic_id) |
+		       (wire->level ? ENTRY_LEVEL : 0) | (wire->active_low ? ENTRY_ACTIVE_LOW : 0) |
+		       (VECTOR_IRQ + irq);
+	entry_write(ioapic, route->input, route->entry);
 	return 0;
 }
 
 /*
- * A level interrupt is masked while its handler runs. The rewrite of the entry
+ * A level interrupt is masked while its handlers run. The rewrite of the entry
  * delivers a line that is still up: some IOAPICs (Bochs) forget it at the EOI.
  */
 void irq_dispatch(unsigned irq)
 {
-	uint64_t entry = routes[irq].entry;
+	const struct route *route = &routes[irq];
+	bool level = (route->entry & ENTRY_LEVEL) != 0;
 
-	if (!routes[irq].handler) {
-		apic_eoi();
-		return;
+	if (level) {
+		entry_write(route->ioapic, route->input, route->entry | ENTRY_MASKED);
 	}
-	if (entry & ENTRY_LEVEL) {
-		entry_write(routes[irq].ioapic, routes[irq].input, entry | ENTRY_MASKED);
+	for (unsigned i = 0; i < route->sharer_count; i++) {
+		route->sharers[i].handler(route->sharers[i].context);
 	}
-	routes[irq].handler(routes[irq].context);
 	apic_eoi();
-	if (entry & ENTRY_LEVEL) {
-		entry_write(routes[irq].ioapic, routes[irq].input, entry);
+	if (level) {
+		entry_write(route->ioapic, route->input, route->entry);
 	}
 }

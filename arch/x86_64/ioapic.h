@@ -9,7 +9,7 @@
 /* Masks every input of every IOAPIC and PIC; after machine_init. */
 void ioapic_init(void);
 
-/* The ISA interrupt `irq` has come: its handler, and the end of interrupt. */
+/* The ISA interrupt `irq` has come: its handlers, and the end of interrupt. */
 void irq_dispatch(unsigned irq);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/ioapic.h"
+#include "arch/x86_64/msi.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/registers.h"
@@ -129,6 +130,10 @@ static void interrupt(unsigned vector)
 	case VECTOR_IRQ ... VECTOR_IRQ + 15:
 		cpu->woken = true;
 		irq_dispatch(vector - VECTOR_IRQ);
+		return;
+	case VECTOR_MSI ... VECTOR_MSI + VECTOR_MSI_COUNT - 1:
+		cpu->woken = true;
+		msi_dispatch(vector - VECTOR_MSI);
 		return;
 	default:
 		log_warn("CPU %u: unexpected interrupt, vector 0x%x", cpu->id, vector);

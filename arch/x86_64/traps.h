@@ -20,6 +20,8 @@
 #define VECTOR_FIRST 0x20
 #define VECTOR_PIC 0x20 /* 16: where the masked legacy PICs would deliver */
 #define VECTOR_IRQ 0x30 /* 16: ISA interrupts by way of the IOAPIC */
+#define VECTOR_MSI 0x40 /* VECTOR_MSI_COUNT: devices' own messages */
+#define VECTOR_MSI_COUNT 32
 #define VECTOR_TIMER 0xf0
 #define VECTOR_KICK 0xf1
 #define VECTOR_APIC_ERROR 0xfe
