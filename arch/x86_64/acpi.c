@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #define TABLE_SIZE_MAX (1 * MIB)
+#define ADDRESS_MAX BITS(51, 0) /* of any CPU */
 
 /* ACPI 6.4, 5.2.5.3 */
 struct rsdp {
@@ -94,6 +95,17 @@ struct madt_x2apic { /* type 9 */
 	uint32_t apic_id;
 	uint32_t flags;
 	uint32_t uid;
+} __attribute__((packed));
+
+/* MCFG, PCI firmware specification 3.2, 4.1.2 */
+#define MCFG_ENTRIES 44
+#define BUS_SIZE MIB /* of configuration space */
+
+struct mcfg_range {
+	uint64_t base;
+	uint16_t segment;
+	uint8_t bus_first, bus_last;
+	uint32_t reserved;
 } __attribute__((packed));
 
 static bool sum_is_zero(const void *bytes, size_t size)
@@ -304,11 +316,35 @@ static void read_fadt(struct machine *out, const struct header *fadt)
 	}
 }
 
+static void read_mcfg(struct machine *out, const struct header *mcfg)
+{
+	struct mcfg_range range;
+	uint32_t offset = MCFG_ENTRIES;
+
+	for (; offset + sizeof(range) <= mcfg->length && out->ecam_count < MACHINE_ECAM_MAX;
+	     offset += sizeof(range)) {
+		memcpy(&range, (const uint8_t *)mcfg + offset, sizeof(range));
+		if (range.base == 0 || !is_aligned(range.base, BUS_SIZE) ||
+		    range.base > ADDRESS_MAX || range.bus_first > range.bus_last) {
+			log_warn("ACPI: MCFG has an impossible range at 0x%lx, buses %u to %u",
+				 range.base, range.bus_first, range.bus_last);
+			continue;
+		}
+		out->ecams[out->ecam_count++] = (struct pci_ecam){
+			.base = HPA(range.base),
+			.segment = range.segment,
+			.bus_first = range.bus_first,
+			.bus_last = range.bus_last,
+		};
+	}
+}
+
 int acpi_read(const struct acpi_source *source, hpa_t rsdp, struct machine *out)
 {
 	const struct header *root = root_table(source, rsdp);
 	const struct header *madt = root ? find_table(source, root, "APIC") : NULL;
 	const struct header *fadt = root ? find_table(source, root, "FACP") : NULL;
+	const struct header *mcfg = root ? find_table(source, root, "MCFG") : NULL;
 
 	memset(out, 0, sizeof(*out));
 	for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
@@ -321,6 +357,9 @@ int acpi_read(const struct acpi_source *source, hpa_t rsdp, struct machine *out)
 	}
 	if (fadt) {
 		read_fadt(out, fadt);
+	}
+	if (mcfg) {
+		read_mcfg(out, mcfg);
 	}
 	return 0;
 }

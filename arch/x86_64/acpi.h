@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The few ACPI tables that Dyad reads: MADT for processors and interrupt
- * routing, FADT for the PM timer and the reset register (ACPI 6.4, 5.2).
+ * routing, FADT for the PM timer and the reset register (ACPI 6.4, 5.2), MCFG
+ * for PCI Express configuration space.
  *
  * Pure: memory is reached by the caller's function only. Tables are foreign
  * bytes; every length is checked, and one that lies makes its table unusable.
@@ -20,7 +21,7 @@ struct acpi_source {
 /*
  * Fills `out` from the tables that the RSDP leads to. Returns 0, or
  * -EINVAL without a valid RSDP, root table or MADT, with the reason in the log
- * and `out` zeroed. An invalid FADT only leaves its registers out.
+ * and `out` zeroed. An invalid FADT or MCFG only leaves out what it says.
  */
 int acpi_read(const struct acpi_source *source, hpa_t rsdp, struct machine *out) MUST_CHECK;
 

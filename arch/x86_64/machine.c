@@ -67,3 +67,12 @@ void machine_init(const struct boot_info *info)
 	log_info("machine: %u CPUs, %u IOAPICs, PM timer %s", machine.cpu_count,
 		 machine.ioapic_count, machine.pm_timer.space == SPACE_NONE ? "absent" : "present");
 }
+
+bool pci_ecam_get(unsigned index, struct pci_ecam *ecam)
+{
+	if (index >= machine.ecam_count) {
+		return false;
+	}
+	*ecam = machine.ecams[index];
+	return true;
+}

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the firmware says about this machine: processors, interrupt routing,
- * the PM timer, the reset register. From ACPI where there is any, else from
- * the loader and from what every PC has.
+ * the PM timer, the reset register, PCI Express configuration space. From ACPI
+ * where there is any, else from the loader and from what every PC has.
  */
 #ifndef ARCH_X86_64_MACHINE_H
 #define ARCH_X86_64_MACHINE_H
 
-#include "base/types.h"
+#include "arch/x86_64/arch.h"
 #include "boot/boot_info.h"
 
 #define MACHINE_IOAPIC_MAX 16
+#define MACHINE_ECAM_MAX 16
 #define ISA_IRQ_COUNT 16
 
 struct machine_ioapic {
@@ -40,6 +41,8 @@ struct machine {
 	struct machine_register pm_timer; /* 24 bits are used of it */
 	struct machine_register reset;
 	uint8_t reset_value;
+	unsigned ecam_count;
+	struct pci_ecam ecams[MACHINE_ECAM_MAX];
 };
 
 extern struct machine machine;

@@ -24,6 +24,8 @@
 #define MADT_AT (MEMORY_BASE + 0x1000)
 #define FADT_AT (MEMORY_BASE + 0x3000)
 #define FADT_SIZE 276
+#define MCFG_AT (MEMORY_BASE + 0x3400)
+#define MCFG_SIZE (44 + 16)
 #define MAPPINGS_MAX 256
 
 #define HEADER_LENGTH 4
@@ -108,7 +110,18 @@ static void add_cpu(uint8_t apic_id, uint8_t flags)
 	add_madt(entry, sizeof(entry));
 }
 
-/* Two CPUs, one IOAPIC, the usual two overrides, PM timer, reset register. */
+static void put_mcfg(unsigned index, uint64_t base, uint16_t segment, uint8_t first, uint8_t last)
+{
+	uint64_t entry = MCFG_AT + 44 + 16 * index;
+
+	put(entry, base, 8);
+	put(entry + 8, segment, 2);
+	put(entry + 10, first, 1);
+	put(entry + 11, last, 1);
+	seal_table(MCFG_AT, 44 + 16 * (index + 1));
+}
+
+/* Two CPUs, one IOAPIC, the usual two overrides, PM timer, reset register, ECAM. */
 static void write_tables(void)
 {
 	static const uint8_t ioapic[12] = {1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0};
@@ -124,7 +137,8 @@ static void write_tables(void)
 	memcpy(at(ROOT_AT), "XSDT", 4);
 	put(ROOT_AT + 36, FADT_AT, 8);
 	put(ROOT_AT + 44, MADT_AT, 8);
-	seal_table(ROOT_AT, 52);
+	put(ROOT_AT + 52, MCFG_AT, 8);
+	seal_table(ROOT_AT, 60);
 	memcpy(at(MADT_AT), "APIC", 4);
 	madt_size = 44;
 	add_cpu(0, 1);
@@ -139,6 +153,8 @@ static void write_tables(void)
 	put(FADT_AT + 120, 0xcf9, 8);
 	put(FADT_AT + 128, 0x0f, 1);
 	seal_table(FADT_AT, FADT_SIZE);
+	memcpy(at(MCFG_AT), "MCFG", 4);
+	put_mcfg(0, 0xb0000000, 0, 0, 255);
 }
 
 static int setup(void **state)
@@ -169,6 +185,72 @@ static void reads_what_the_tables_say(void **state)
 	assert_int_equal(m.reset.space, SPACE_PORT);
 	assert_int_equal(m.reset.address, 0xcf9);
 	assert_int_equal(m.reset_value, 0x0f);
+	assert_int_equal(m.ecam_count, 1);
+	assert_int_equal(m.ecams[0].base.v, 0xb0000000);
+	assert_int_equal(m.ecams[0].segment, 0);
+	assert_int_equal(m.ecams[0].bus_first, 0);
+	assert_int_equal(m.ecams[0].bus_last, 255);
+}
+
+static void reads_every_range_of_ecam(void **state)
+{
+	struct machine m;
+
+	(void)state;
+	put_mcfg(1, UINT64_C(0x3800000000), 0x1234, 0x80, 0x80);
+	assert_int_equal(read_tables(&m), 0);
+	assert_int_equal(m.ecam_count, 2);
+	assert_int_equal(m.ecams[1].base.v, UINT64_C(0x3800000000));
+	assert_int_equal(m.ecams[1].segment, 0x1234);
+	assert_int_equal(m.ecams[1].bus_first, 0x80);
+	assert_int_equal(m.ecams[1].bus_last, 0x80);
+	for (unsigned i = 0; i < MACHINE_ECAM_MAX + 4; i++) {
+		put_mcfg(i, 0xb0000000, (uint16_t)i, 0, 255);
+	}
+	assert_int_equal(read_tables(&m), 0);
+	assert_int_equal(m.ecam_count, MACHINE_ECAM_MAX);
+	assert_int_equal(m.ecams[MACHINE_ECAM_MAX - 1].segment, MACHINE_ECAM_MAX - 1);
+}
+
+/* The range is left out, the others stay. */
+static void leaves_out_impossible_ranges_of_ecam(void **state)
+{
+	static const struct {
+		uint64_t base;
+		uint8_t first, last;
+	} impossible[] = {
+		{0, 0, 255},	      {0xb0000000, 1, 0},
+		{0xb0080000, 0, 255}, {UINT64_C(1) << 52, 0, 255},
+		{UINT64_MAX, 0, 255},
+	};
+	struct machine m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(impossible); i++) {
+		put_mcfg(0, impossible[i].base, 0, impossible[i].first, impossible[i].last);
+		put_mcfg(1, 0xc0000000, 1, 0, 255);
+		assert_int_equal(read_tables(&m), 0);
+		assert_int_equal(m.ecam_count, 1);
+		assert_int_equal(m.ecams[0].segment, 1);
+	}
+}
+
+static void does_without_a_usable_mcfg(void **state)
+{
+	static const uint32_t sizes[] = {36, 43, 44, MCFG_SIZE - 1};
+	struct machine m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		seal_table(MCFG_AT, sizes[i]);
+		assert_int_equal(read_tables(&m), 0);
+		assert_int_equal(m.ecam_count, 0);
+	}
+	write_tables();
+	*at(MCFG_AT + HEADER_CHECKSUM) ^= 1;
+	assert_int_equal(read_tables(&m), 0);
+	assert_int_equal(m.ecam_count, 0);
+	assert_int_equal(m.cpu_count, 2);
 }
 
 static void prefers_the_64_bit_timer_address(void **state)
@@ -346,7 +428,7 @@ static void leaves_out_what_a_short_fadt_lacks(void **state)
 /* Whatever the tables hold, as long as their checksums are good. */
 static void survives_random_tables(void **state)
 {
-	static const uint64_t tables[] = {ROOT_AT, MADT_AT, FADT_AT};
+	static const uint64_t tables[] = {ROOT_AT, MADT_AT, FADT_AT, MCFG_AT};
 	struct machine m;
 
 	(void)state;
@@ -354,7 +436,7 @@ static void survives_random_tables(void **state)
 	for (int i = 0; i < 20000; i++) {
 		write_tables();
 		for (int changes = rand() % 8; changes >= 0; changes--) {
-			uint64_t table = tables[rand() % 3];
+			uint64_t table = tables[rand() % 4];
 			uint32_t length = 36 + (uint32_t)rand() % 300;
 
 			put(table + (uint32_t)rand() % length, (uint64_t)rand(), 1);
@@ -363,6 +445,7 @@ static void survives_random_tables(void **state)
 		if (read_tables(&m) == 0) {
 			assert_in_range(m.cpu_count, 1, BOOT_CPU_MAX);
 			assert_in_range(m.ioapic_count, 0, MACHINE_IOAPIC_MAX);
+			assert_in_range(m.ecam_count, 0, MACHINE_ECAM_MAX);
 		}
 	}
 }
@@ -371,6 +454,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(reads_what_the_tables_say, setup),
+		cmocka_unit_test_setup(reads_every_range_of_ecam, setup),
+		cmocka_unit_test_setup(leaves_out_impossible_ranges_of_ecam, setup),
+		cmocka_unit_test_setup(does_without_a_usable_mcfg, setup),
 		cmocka_unit_test_setup(prefers_the_64_bit_timer_address, setup),
 		cmocka_unit_test_setup(follows_an_rsdt_of_old, setup),
 		cmocka_unit_test_setup(takes_the_rsdt_when_the_xsdt_is_bad, setup),
