@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/registers.h"
+#include "base/check.h"
 
 #define LEAF_XSAVE 0xd
 
@@ -25,6 +27,9 @@
 static uint64_t components;
 static size_t area_size;
 
+/* What fpu_begin loads. */
+static uint8_t initial[PAGE_SIZE] __attribute__((aligned(64)));
+
 void fpu_init(void)
 {
 	struct cpuid leaf = cpuid_host(LEAF_XSAVE, 0);
@@ -38,6 +43,8 @@ void fpu_init(void)
 			area_size = MAX(area_size, (size_t)leaf.eax + leaf.ebx);
 		}
 	}
+	CHECK(area_size <= sizeof(initial));
+	fpu_area_init(initial);
 }
 
 uint64_t fpu_features(void)
@@ -59,4 +66,30 @@ void fpu_area_init(void *area)
 	memset(area, 0, area_size);
 	memcpy((uint8_t *)area + XSAVE_FCW, &fcw, sizeof(fcw));
 	memcpy((uint8_t *)area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+}
+
+void fpu_begin(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	CHECK(cpu->id == 0 && !cpu->fpu_begun);
+	cpu->fpu_begun = true;
+	if (cpu->fpu_guest != NULL) {
+		cpu->fpu_guest_xcr0 = xcr0_read();
+		xcr0_write(components);
+		fpu_save(cpu->fpu_guest);
+	}
+	fpu_restore(initial);
+}
+
+void fpu_end(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	CHECK(cpu->fpu_begun);
+	if (cpu->fpu_guest != NULL) {
+		fpu_restore(cpu->fpu_guest);
+		xcr0_write(cpu->fpu_guest_xcr0);
+	}
+	cpu->fpu_begun = false;
 }

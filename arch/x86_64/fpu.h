@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vector and floating-point registers (SDM 1, chapter 13). The hypervisor
- * does not use them, so a guest's values stay in them until its CPU is needed
- * for another.
+ * does not use them outside fpu_begin and fpu_end (arch.h), so a guest's values
+ * stay in them until its CPU is needed for another.
  *
  * An area is 64-byte aligned, fpu_area_size() bytes and starts zeroed or with
  * fpu_area_init. It holds every component of XCR0 as the hypervisor sets it

@@ -19,6 +19,11 @@ struct cpu {
 	bool woken;
 	/* NMIs that nobody sent and no chipset bit explains. */
 	uint32_t nmi_unknown_count;
+	/* The hypervisor uses the vector registers: between fpu_begin and fpu_end. */
+	bool fpu_begun;
+	/* The area of the guest whose values are in them otherwise; NULL: nobody's. */
+	void *fpu_guest;
+	uint64_t fpu_guest_xcr0; /* while fpu_begun */
 	struct cpu_stacks *stacks;
 	/* Called once when the CPU stops for good: ends virtualisation. May be NULL. */
 	void (*stop)(void);

@@ -222,6 +222,7 @@ static void write_host_state(void)
 /* The registers that exits leave in the CPU: out of it, and into it. */
 static struct vcpu_parked live_read(void)
 {
+	CHECK(!this_cpu()->fpu_begun); /* XCR0 is not the guest's */
 	return (struct vcpu_parked){
 		.cr2 = cr2_read(),
 		.dr = {dr0_read(), dr1_read(), dr2_read(), dr3_read()},
@@ -238,6 +239,7 @@ static struct vcpu_parked live_read(void)
 
 static void live_write(const struct vcpu_parked *live)
 {
+	CHECK(!this_cpu()->fpu_begun);
 	cr2_write(live->cr2);
 	dr0_write(live->dr[0]);
 	dr1_write(live->dr[1]);
@@ -258,11 +260,13 @@ static void parked_load(const struct vcpu *vcpu)
 {
 	fpu_restore(vcpu->fpu);
 	live_write(&vcpu->parked);
+	this_cpu()->fpu_guest = vcpu->fpu;
 }
 
 static void parked_save(struct vcpu *vcpu)
 {
 	vcpu->parked = live_read();
+	this_cpu()->fpu_guest = NULL;
 	xcr0_write(fpu_features());
 	fpu_save(vcpu->fpu);
 }
@@ -773,6 +777,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t generation, uint64_t deadline_ns, stru
 {
 	uint64_t ticks;
 
+	CHECK(!this_cpu()->fpu_begun);
 	ensure_loaded(vcpu);
 	if (vcpu->triple_fault) {
 		*exit = (struct exit){.reason = EXIT_TRIPLE_FAULT};
