@@ -11,7 +11,8 @@ The hub between hosts, for who uses it: a program, or a person at its command po
         hub.stats()[1, 2]["dropped"]
 
 Ports have numbers from 1, in the order in which they were added. A command has effect
-for every frame that is sent after it returned. wires.py says what the faults are.
+for the frames that are sent after it, not for those before. wires.py says what the
+faults are.
 """
 import socket
 import subprocess

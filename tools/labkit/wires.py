@@ -18,7 +18,8 @@ The serial cable is plugged in only while its host runs Dyad: firmware takes eve
 serial port for a console, and what the other host sends there for keys.
 
 Commands, a line each; the answer is lines and then `ok` or `error: what is wrong`.
-FROM and TO are numbers of ports; without them a command means every direction.
+A command stands between the frames that were sent before and after it. FROM and TO
+are numbers of ports; without them a command means every direction.
 
     set [FROM TO] NAME=VALUE...   drop, dup, reorder: 0.01 or 1%
                                   delay, jitter: 5ms; rate: 10M (bits a second), 0: none
@@ -131,9 +132,15 @@ class Link:
         self._random = random.Random(f"{seed} {source.number} {target.number}").random
         self._timers = timers
         self._held = []  # [places to go, copies of a frame]
-        self._waiting = 0
+        self._queued = 0
         self._free_at = 0
         self._last_due = 0
+
+    def told(self):
+        """Its counts, its settings."""
+        waiting = self._queued + sum(len(frames) for _, frames in self._held)
+        return {**self.counts, "waiting": waiting,
+                **{name: value for name, value in self.settings.items() if value}}
 
     def carry(self, frame, now):
         """A frame enters."""
@@ -155,6 +162,7 @@ class Link:
             frames *= 2
         if reorder < settings["reorder"]:
             counts["reordered"] += 1
+            self._overtaken(now)
             held = [1 + int(places * REORDER_PLACES), frames]
             self._held.append(held)
             self._timers.add(now + REORDER_NS, self._give_up, held)
@@ -164,7 +172,7 @@ class Link:
         self._overtaken(now)
 
     def _overtaken(self, now):
-        """A frame has passed those that are held back."""
+        """Another frame has come after those that are held back."""
         for held in self._held[:]:
             held[0] -= 1
             if held[0] == 0:
@@ -183,7 +191,7 @@ class Link:
     def _queue(self, frame, now, jitter):
         """Out now, or when the wire is free and the delay over."""
         settings = self.settings
-        if self._waiting == QUEUE_MAX:
+        if self._queued == QUEUE_MAX:
             self.counts["overflowed"] += 1
             return
         space = FRAME_SPACE_NS
@@ -193,14 +201,17 @@ class Link:
         self._free_at = max(now, self._free_at) + space
         due += int((settings["delay"] + jitter * settings["jitter"]) * SECOND_NS)
         self._last_due = due = max(due, self._last_due)
-        self._waiting += 1
-        if due <= now and self._waiting == 1:
+        if due <= now and not self._queued:
             self._deliver(frame)
         else:
-            self._timers.add(due, self._deliver, frame)
+            self._queued += 1
+            self._timers.add(due, self._deliver_queued, frame)
+
+    def _deliver_queued(self, frame):
+        self._queued -= 1
+        self._deliver(frame)
 
     def _deliver(self, frame):
-        self._waiting -= 1
         if self.is_cut:
             self.counts["cut"] += 1
             return
@@ -351,6 +362,8 @@ class Wires:
 
     def command(self, words):
         name, *words = words or [""]
+        for port in self.ports:
+            self._frames(port, QUEUE_MAX)  # Those that were sent before the command.
         method = getattr(self, f"_command_{name}", None)
         if method is None:
             raise Refused(f"no command {name!r}; there are stats, cut, mend and set")
@@ -396,10 +409,9 @@ class Wires:
         self._command_cut(words, False)
 
     def _command_stats(self, _):
-        return [*(describe(f"{link.source.number} {link.target.number}", link,
-                           {name: value for name, value in link.settings.items() if value})
+        return [*(describe(f"{link.source.number} {link.target.number}", link.told(), link.is_cut)
                   for link in self.links.values()),
-                *(describe(f"serial {end.number} {3 - end.number}", end)
+                *(describe(f"serial {end.number} {3 - end.number}", end.counts, end.is_cut)
                   for end in self.cable.ends)]
 
     def _chosen(self, words):
@@ -417,9 +429,9 @@ class Wires:
             raise Refused(f"no wire {' '.join(words)!r}: say FROM TO, two numbers of ports")
 
 
-def describe(name, one, settings=()):
-    told = {**one.counts, **({"is_cut": 1} if one.is_cut else {}), **dict(settings)}
-    return " ".join([name, *(f"{key}={value}" for key, value in told.items())])
+def describe(name, told, is_cut):
+    words = [f"{key}={value}" for key, value in told.items()]
+    return " ".join([name, *words, *(["is_cut=1"] if is_cut else [])])
 
 
 def probability(text):
