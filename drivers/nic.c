@@ -96,12 +96,12 @@ static void pool_init(unsigned buffer_count)
 
 static void nic_add(struct nic *nic)
 {
-	const struct pci_device *device = nic->device;
+	const uint8_t *mac = nic->mac;
+	char name[PCI_NAME_SIZE];
 
 	nics[count++] = nic;
-	log_info("NIC %04x:%02x:%02x.%x: %s, %02x:%02x:%02x:%02x:%02x:%02x", device->segment,
-		 device->bus, device->slot, device->function, nic->model, nic->mac[0], nic->mac[1],
-		 nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
+	log_info("NIC %s: %s, %02x:%02x:%02x:%02x:%02x:%02x", pci_name(nic->device, name),
+		 nic->model, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
 static void device_probe(struct pci_device *device)

@@ -366,6 +366,13 @@ unsigned pci_device_count(void)
 	return device_count;
 }
 
+const char *pci_name(const struct pci_device *device, char text[PCI_NAME_SIZE])
+{
+	snprintf(text, PCI_NAME_SIZE, "%04x:%02x:%02x.%x", device->segment, device->bus,
+		 device->slot, device->function);
+	return text;
+}
+
 struct pci_device *pci_device_at(unsigned index)
 {
 	return index < device_count ? &devices[index] : NULL;
@@ -543,7 +550,7 @@ int pci_interrupt_enable(struct pci_device *device, void (*handler)(void *contex
 	return 0;
 }
 
-const char *pci_interrupt_name(const struct pci_device *device, char *text)
+const char *pci_interrupt_name(const struct pci_device *device, char text[PCI_NAME_SIZE])
 {
 	static const char *const names[] = {[PCI_POLLED] = "polled",
 					    [PCI_INTX] = "IRQ",
@@ -551,6 +558,7 @@ const char *pci_interrupt_name(const struct pci_device *device, char *text)
 					    [PCI_MSIX] = "MSI-X"};
 	bool numbered = device->interrupt == PCI_INTX;
 
-	snprintf(text, 16, numbered ? "%s %u" : "%s", names[device->interrupt], device->irq);
+	snprintf(text, PCI_NAME_SIZE, numbered ? "%s %u" : "%s", names[device->interrupt],
+		 device->irq);
 	return text;
 }

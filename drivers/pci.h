@@ -48,6 +48,10 @@ struct pci_device {
 	unsigned irq; /* of PCI_INTX */
 };
 
+/* "0000:00:03.0": segment, bus, slot, function. */
+#define PCI_NAME_SIZE 16
+const char *pci_name(const struct pci_device *device, char text[PCI_NAME_SIZE]);
+
 /* Finds all functions of all buses and sizes their BARs; logs how many. */
 void pci_init(void);
 
@@ -88,7 +92,7 @@ void pci_release(struct pci_device *device);
 int pci_interrupt_enable(struct pci_device *device, void (*handler)(void *context),
 			 void *context) MUST_CHECK;
 
-/* "MSI-X", "MSI", "IRQ 11" or "polled"; `text` is 16 bytes, and is returned. */
-const char *pci_interrupt_name(const struct pci_device *device, char *text);
+/* "MSI-X", "MSI", "IRQ 11" or "polled". */
+const char *pci_interrupt_name(const struct pci_device *device, char text[PCI_NAME_SIZE]);
 
 #endif
