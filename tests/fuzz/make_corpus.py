@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the corpora of fuzz_decode, fuzz_emulate and fuzz_load.
+"""Writes the corpora of fuzz_decode, fuzz_emulate, fuzz_load and fuzz_virtio_net.
 
     tests/fuzz/make_corpus.py      (from the root of the repository)
 """
@@ -92,5 +92,39 @@ def load():
     write("load", "nothing", b"\0" + b"MZ" + bytes(62))
 
 
+def virtio_net():
+    """A device, then records of what it and the host do (fuzz_virtio_net.c)."""
+    all_features = 1 << 36 | 1 << 33 | 1 << 32 | 1 << 16 | 1 << 15 | 1 << 5 | 1 << 3 | 3
+
+    def device(features=all_features, rx=256, tx=256, flags=0, mtu=9000, wanted=1500):
+        return struct.pack("<QHHBBHHB3s", features, rx, tx, 1, flags, mtu, wanted, 0, bytes(3))
+
+    def record(kind, small=0, a=0, b=0, tx=False):
+        return struct.pack("<BBHI", kind + 132 * tx, small, a, b)
+
+    poll, interrupt, toggle = record(0, 64), record(7), record(11)
+    frame_in, frame_out = record(3, 1, 1, 72), record(2, 3, 14, 60)
+    used = record(3, 0, 1, 0, tx=True)
+    write("virtio_net", "both-ways", device() + (frame_in + frame_out + used + interrupt + poll) * 8)
+    write("virtio_net", "many", device() + (record(4, 64, 1500) + poll) * 8)
+    write("virtio_net", "jumbo", device(wanted=9000) +
+          (record(3, 2, 0, 2048) + record(3, 2, 1, 700) + poll) * 4)
+    write("virtio_net", "stop-start", device() + (frame_out + toggle) * 6)
+    write("virtio_net", "line", device(flags=8) + (record(8, 1, 1) + frame_in + interrupt + poll) * 4)
+    write("virtio_net", "no-vectors", device(flags=4) + (frame_in + poll) * 4)
+    write("virtio_net", "no-merging", device(features=1 << 32 | 1 << 5, rx=64, tx=32, mtu=1500) +
+          (frame_in + frame_out + used + poll) * 4)
+    write("virtio_net", "keeps", device() + record(9, 1) + (record(4, 200, 60) + poll * 4) * 8)
+    write("virtio_net", "link", device() + record(8, 2, 6, 0) + interrupt + poll + frame_out)
+    for name, broken in (("index", record(5, 1, 999)), ("slot", record(5, 3, 0, 300 << 16)),
+                         ("length", record(3, 1, 1, 2060)), ("header", record(3, 1, 1, 5)),
+                         ("pieces", record(3, 5, 1, 100)), ("needs-reset", record(8, 0, 0x4f)),
+                         ("gone", record(8, 3, 8) + record(8, 0, 0xff)),
+                         ("scribble", record(6, 0, 4, 255) + record(6, 1, 2, 255))):
+        write("virtio_net", f"broken-{name}", device() + frame_out + frame_in + broken +
+              interrupt + poll + frame_in + used + poll)
+
+
 decode_and_emulate()
 load()
+virtio_net()

@@ -66,8 +66,9 @@ static struct virtio_model model;
 
 /* ---- Configuration space ------------------------------------------------------ */
 
-static void model_pci_set(unsigned offset, unsigned size, uint32_t value)
+static void model_pci_set(uint64_t offset, unsigned size, uint32_t value)
 {
+	CHECK(offset + size <= sizeof(model.pci));
 	memcpy(model.pci + offset, &value, size);
 }
 
@@ -110,8 +111,11 @@ static void model_pci_init(void)
 	}
 }
 
-static void model_pci_write(unsigned offset, unsigned size, uint32_t value)
+static void model_pci_write(uint64_t offset, unsigned size, uint32_t value)
 {
+	if (offset + size > sizeof(model.pci)) {
+		return;
+	}
 	if (offset >= 0x10 && offset < 0x28) {
 		value = offset == 0x20 ? value & ~(MODEL_BAR_SIZE - 1u) : 0;
 	}
@@ -221,7 +225,7 @@ static void model_common_write(unsigned offset, uint32_t value)
 		break;
 	default:
 		if (offset >= 0x20 && offset < 0x38) {
-			memcpy((uint8_t *)queue->parts + offset - 0x20, &value, 4);
+			memcpy((uint8_t *)queue->parts + (offset - 0x20), &value, 4);
 		}
 	}
 }
@@ -239,7 +243,7 @@ static uint32_t model_mmio_read(const volatile void *reg, unsigned size)
 	if (place >= MODEL_ECAM) {
 		uint64_t register_offset = place - MODEL_ECAM;
 
-		if (register_offset >= sizeof(model.pci)) {
+		if (register_offset + size > sizeof(model.pci)) {
 			return UINT32_MAX;
 		}
 		memcpy(&value, model.pci + register_offset, size);
@@ -249,7 +253,7 @@ static uint32_t model_mmio_read(const volatile void *reg, unsigned size)
 		value = model.isr;
 		model.isr = 0;
 	} else if (offset >= MODEL_CONFIG && offset + size <= MODEL_CONFIG + sizeof(model.config)) {
-		memcpy(&value, model.config + offset - MODEL_CONFIG, size);
+		memcpy(&value, model.config + (offset - MODEL_CONFIG), size);
 	}
 	return value;
 }
@@ -259,7 +263,7 @@ static void model_mmio_write(volatile void *reg, unsigned size, uint32_t value)
 	uint64_t place = model_place(reg), offset = place - MODEL_BAR;
 
 	if (place >= MODEL_ECAM) {
-		model_pci_write((unsigned)(place - MODEL_ECAM), size, value);
+		model_pci_write(place - MODEL_ECAM, size, value);
 	} else if (offset < MODEL_ISR) {
 		model_common_write((unsigned)offset, value);
 	} else if (offset >= MODEL_NOTIFY && offset < MODEL_MSIX && value < 2) {
