@@ -104,6 +104,14 @@ static void mute(struct card *card)
 	virtqueue_mute(&card->tx);
 }
 
+/* True when a queue has something already. */
+static bool unmute(struct card *card)
+{
+	bool rx = virtqueue_unmute(&card->rx), tx = virtqueue_unmute(&card->tx);
+
+	return rx || tx;
+}
+
 static void handle_interrupt(void *context)
 {
 	struct card *card = context;
@@ -488,7 +496,7 @@ static unsigned net_poll(struct nic *nic, unsigned budget)
 	}
 	if (count == budget) {
 		mute(card);
-	} else if (virtqueue_unmute(&card->rx) | virtqueue_unmute(&card->tx)) {
+	} else if (unmute(card)) {
 		nic->pending = true;
 	}
 	return count;
