@@ -56,18 +56,22 @@ headers := $(sort $(wildcard $(layers:%=%/*.h) net/port/*.h net/port/*/*.h boot/
 c_files := $(sort $(headers) $(filter %.c,$(hv_sources) $(efi_sources) $(native_sources)) \
 	$(unit_sources) $(fuzz_sources) $(wildcard tests/*/*.h tests/guests/*.c tests/guests/*/*.c))
 
-# The files of lwIP and mbedTLS that have code under the options in net/port.
+# The files of lwIP, mbedTLS and BearSSL that have code under the options in net/port.
 lwip := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf raw stats tcp tcp_in \
 		tcp_out timeouts udp) \
 	$(addprefix core/ipv4/,dhcp etharp icmp ip4 ip4_addr) \
 	$(addprefix core/ipv6/,ethip6 icmp6 ip6 ip6_addr mld6 nd6) netif/ethernet
-mbedtls := aes aesni cipher cipher_wrap constant_time ctr_drbg gcm hkdf md memory_buffer_alloc \
-	platform platform_util sha256 sha512 ssl_ciphersuites ssl_cli ssl_msg ssl_srv ssl_tls
-libraries := $(lwip:%=lwip/src/%) $(mbedtls:%=mbedtls/library/%)
+mbedtls := aes cipher cipher_wrap constant_time md memory_buffer_alloc platform platform_util \
+	sha256 ssl_ciphersuites ssl_cli ssl_msg ssl_srv ssl_tls
+bearssl := aead/gcm hash/ghash_ctmul64 hash/ghash_pclmul \
+	$(addprefix symcipher/aes_,ct64 ct64_ctr ct64_enc x86ni x86ni_ctr) \
+	codec/dec32le codec/enc32le
+libraries := $(lwip:%=lwip/src/%) $(mbedtls:%=mbedtls/library/%) $(bearssl:%=bearssl/src/%)
 library_sources := $(libraries:%=$(DYAD_DEPS)/%.c)
 
 # Which of them may use vector registers: they run between fpu_begin and fpu_end only.
-vector_objects := $(O)/hv/mbedtls/library/aesni.o
+vector_objects := $(addprefix $(O)/hv/bearssl/src/,hash/ghash_pclmul.o symcipher/aes_x86ni.o \
+	symcipher/aes_x86ni_ctr.o)
 
 hv_objects := $(patsubst %,$(O)/hv/%.o,$(basename $(hv_sources)) $(libraries))
 efi_objects := $(patsubst %,$(O)/efi/%.o,$(basename $(efi_sources)))
@@ -114,13 +118,15 @@ BENCH_CFLAGS = $(common) -O2
 
 # What only net/, its tests and the libraries themselves see of lwIP and mbedTLS.
 library_users := $(foreach tree,hv native fuzz bench,\
-	$(addprefix $(O)/$(tree)/,net/% tests/% lwip/% mbedtls/%))
+	$(addprefix $(O)/$(tree)/,net/% tests/% lwip/% mbedtls/% bearssl/%))
 $(library_users) check-headers: library_includes := -Inet/port \
 	-isystem $(DYAD_DEPS)/lwip/src/include -isystem $(DYAD_DEPS)/mbedtls/include \
+	-isystem $(DYAD_DEPS)/bearssl/inc \
 	-DMBEDTLS_CONFIG_FILE='"net/port/mbedtls_config.h"'
 
 # Other people's code has other people's warnings.
-$(filter %/lwip/% %/mbedtls/%,$(library_users)): warnings := -w
+$(filter %/lwip/% %/mbedtls/% %/bearssl/%,$(library_users)): warnings := -w
+$(filter %/bearssl/%,$(library_users)): common += -I$(DYAD_DEPS)/bearssl/src
 $(vector_objects): registers :=
 
 # ---- Compiling -------------------------------------------------------------

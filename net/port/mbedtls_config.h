@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mbedTLS's options: TLS 1.2 with a pre-shared key and AES-GCM, both sides, and
- * what net/ uses of its parts (HKDF, HMAC, CTR-DRBG). No certificates, no
- * public-key arithmetic, no files, no clock.
+ * mbedTLS's options: TLS 1.2 with a pre-shared key and AES-128-GCM, both sides,
+ * and SHA-256. No certificates, no public-key arithmetic, no files, no clock.
  *
- * Memory: a heap of fixed size that net/stream.c gives it, never newlib's.
- * Vectors: AES-NI and PCLMUL in library/aesni.c, so every call that may encrypt,
- * also by the random generator, is made between fpu_begin and fpu_end.
+ * Memory: a heap of fixed size in net/tls.c, never newlib's.
+ * Vectors: none in mbedTLS. GCM is BearSSL's (net/gcm.c), which has them.
  */
 #ifndef NET_PORT_MBEDTLS_CONFIG_H
 #define NET_PORT_MBEDTLS_CONFIG_H
@@ -25,18 +23,18 @@
 #define MBEDTLS_PLATFORM_FPRINTF_MACRO(...) ((void)0)
 #define MBEDTLS_PLATFORM_EXIT_MACRO(status) panic("mbedTLS: its heap is damaged (%d)", status)
 
-/* ---- Ciphers, digests, random numbers --------------------------------------- */
+/* ---- Ciphers, digests ------------------------------------------------------- */
 
-#define MBEDTLS_AES_C
-#define MBEDTLS_AES_ROM_TABLES
-#define MBEDTLS_AESNI_C
 #define MBEDTLS_GCM_C
+#define MBEDTLS_GCM_ALT
 #define MBEDTLS_CIPHER_C
 #define MBEDTLS_SHA256_C
-#define MBEDTLS_SHA512_C /* SHA-384, for AES-256-GCM */
 #define MBEDTLS_MD_C
-#define MBEDTLS_HKDF_C
-#define MBEDTLS_CTR_DRBG_C /* seeded by net/random.c alone */
+
+/* Its cipher layer does not know GCM without it; nothing calls it. */
+#define MBEDTLS_AES_C
+#define MBEDTLS_AES_ROM_TABLES
+#define MBEDTLS_AES_FEWER_TABLES
 
 /* ---- TLS ------------------------------------------------------------------- */
 
@@ -47,8 +45,10 @@
 #define MBEDTLS_KEY_EXCHANGE_PSK_ENABLED
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_SSL_MAX_CONTENT_LEN 16384
-#define MBEDTLS_SSL_CIPHERSUITES \
-	MBEDTLS_TLS_PSK_WITH_AES_128_GCM_SHA256, MBEDTLS_TLS_PSK_WITH_AES_256_GCM_SHA384
+#define MBEDTLS_SSL_CIPHERSUITES MBEDTLS_TLS_PSK_WITH_AES_128_GCM_SHA256
+
+/* The other side hears that its key is wrong. */
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES
 
 #include <mbedtls/check_config.h>
 
