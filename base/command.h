@@ -39,6 +39,12 @@ struct command {
 void console_print(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /*
+ * True while little of what was printed waits: who prints much goes on when
+ * this holds, and loses nothing. (console)
+ */
+bool console_keeps_up(void);
+
+/*
  * Waits until everything printed has left the transmitter, some seconds at
  * most: before a power-off or a reset. (console)
  */

@@ -195,6 +195,11 @@ void console_print(const char *format, ...)
 	}
 }
 
+bool console_keeps_up(void)
+{
+	return output_is_short();
+}
+
 /* ---- The log -------------------------------------------------------------- */
 
 static void print_log_line(const struct log_line *line)
