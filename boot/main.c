@@ -26,7 +26,10 @@
 #include "boot/version.h"
 #include "boot/volume.h"
 #include "console/console.h"
+#include "drivers/nic.h"
+#include "drivers/pci.h"
 #include "drivers/serial.h"
+#include "net/net.h"
 #include "vmm/commands.h"
 #include "vmm/sched.h"
 #include "vmm/vm.h"
@@ -39,7 +42,7 @@ static struct serial com1;
 extern uintptr_t __stack_chk_guard;
 
 /* What CPU 0 does beside its guests, in this order, at each turn. */
-static service_fn *const services[] = {console_step, NULL};
+static service_fn *const services[] = {console_step, net_step, NULL};
 
 /* From here on there is a log that someone sees. */
 static void start_log(void)
@@ -92,13 +95,25 @@ static void start_virtualisation(void)
 	}
 }
 
-static void start_guests(const struct boot_info *info)
+static void read_volume(const struct boot_info *info)
+{
+	volume_init(info);
+	panic_reboot_s = volume_config()->panic_reboot_s;
+}
+
+/* Cards, and lwIP over them. */
+static void start_network(void)
+{
+	pci_init();
+	nic_init();
+	net_init(volume_config());
+}
+
+static void start_guests(void)
 {
 	const struct vm_image *images;
 	unsigned image_count;
 
-	volume_init(info);
-	panic_reboot_s = volume_config()->panic_reboot_s;
 	images = volume_images(&image_count);
 	vm_init(volume_config(), images, image_count);
 }
@@ -132,7 +147,9 @@ void boot_main(struct boot_info *info)
 	start_boot_cpu(info);
 	start_machine(info);
 	start_virtualisation();
-	start_guests(info);
+	read_volume(info);
+	start_network();
+	start_guests();
 	start_console(info);
 	sched_init(services);
 	smp_release();
