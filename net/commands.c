@@ -90,7 +90,13 @@ static void print_card(const struct interface *interface)
 
 static unsigned prefix_length(const ip4_addr_t *mask)
 {
-	return (unsigned)__builtin_popcount(ip4_addr_get_u32(mask));
+	uint32_t bits = lwip_ntohl(ip4_addr_get_u32(mask));
+	unsigned length = 0;
+
+	while (length < 32 && (bits & BIT(31 - length))) {
+		length++;
+	}
+	return length;
 }
 
 static void print_ip4(const struct netif *netif)
