@@ -46,8 +46,14 @@ struct stream_events {
 	void (*closed)(struct stream *stream, void *context, const char *reason);
 };
 
-/* The pair's key and the partner's addresses; opens the port. After net_init. */
+/*
+ * The pair's key and the partner's addresses; opens the port. After net_init. Without
+ * a partner or a key no port is open and no stream can be had.
+ */
 void stream_init(const struct config *config);
+
+/* The service (service_fn), after net_step: all work of streams, and their events. */
+uint64_t stream_step(uint64_t now_ns);
 
 /*
  * Whoever of the partner asks for `service` gets a stream with these events;
@@ -82,7 +88,7 @@ struct stream_info {
 	enum stream_service service;
 	uint64_t sent, received; /* bytes of frames */
 	uint64_t sent_frames, received_frames;
-	uint32_t rtt_us; /* as TCP estimates it; 0: not yet */
+	uint32_t rtt_us; /* until TCP has an acknowledgement, smoothed; 0: not yet */
 };
 
 /* False when there are no more. */

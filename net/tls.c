@@ -166,23 +166,20 @@ size_t tls_wire_size(size_t size)
 	return size + records * TLS_RECORD_OVERHEAD;
 }
 
-int tls_write(struct tls *tls, const void *bytes, size_t size)
+void tls_write(struct tls *tls, const void *bytes, size_t size)
 {
 	const uint8_t *from = bytes;
-	int result = 0;
 
 	CHECK(connection_room(tls->connection) >= tls_wire_size(size));
 	fpu_begin();
 	while (size > 0) {
-		result = mbedtls_ssl_write(&tls->ssl, from, size);
-		if (result <= 0) {
-			break;
-		}
+		int result = mbedtls_ssl_write(&tls->ssl, from, size);
+
+		CHECK(result > 0);
 		from += result;
 		size -= (size_t)result;
 	}
 	fpu_end();
-	return size == 0 ? 0 : error_of(tls, result);
 }
 
 int tls_read(struct tls *tls, void *bytes, size_t size)

@@ -56,8 +56,8 @@ int tls_handshake(struct tls *tls) MUST_CHECK;
 /* What `size` bytes will be on the connection. */
 size_t tls_wire_size(size_t size);
 
-/* All of `size` bytes; the connection must have room for tls_wire_size. -EPROTO. */
-int tls_write(struct tls *tls, const void *bytes, size_t size) MUST_CHECK;
+/* All of `size` bytes, after the handshake; there must be room for tls_wire_size. */
+void tls_write(struct tls *tls, const void *bytes, size_t size);
 
 /*
  * Up to `size` bytes of one record: how many, -EAGAIN, -EPIPE (the other side has
