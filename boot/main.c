@@ -135,6 +135,7 @@ static void start_console(const struct boot_info *info)
 	facts.boot_ticks = tsc_now() - info->tsc_loader_start;
 	commands_init(&facts);
 	console_add(vmm_commands, vmm_command_count);
+	console_add(net_commands, net_command_count);
 	console_start(&host);
 }
 
