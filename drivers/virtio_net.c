@@ -465,6 +465,22 @@ static int look_at_state(struct card *card)
 	return 0;
 }
 
+/* Frames both ways, until there are none or `budget` were received. 0, or -EPROTO. */
+static int move_frames(struct card *card, unsigned budget, unsigned *count)
+{
+	int error = complete_sent(card);
+
+	while (error == 0 && card->running && *count < budget) {
+		error = receive_frame(card);
+		if (error == 0) {
+			/* What the receiver answers needs the room of what it sent before. */
+			(*count)++;
+			error = complete_sent(card);
+		}
+	}
+	return error == -EPROTO ? error : 0;
+}
+
 static unsigned net_poll(struct nic *nic, unsigned budget)
 {
 	struct card *card = card_of(nic);
@@ -474,29 +490,27 @@ static unsigned net_poll(struct nic *nic, unsigned budget)
 
 	nic->stats.polls++;
 	nic->pending = false;
-	if (card->running && look) {
+	if (!card->running) {
+		return 0;
+	}
+	mute(card);
+	if (look) {
 		error = look_at_state(card);
 	}
 	if (error == 0) {
-		error = complete_sent(card);
-	}
-	while (error == 0 && card->running && count < budget) {
-		error = receive_frame(card);
-		count += error == 0;
+		error = move_frames(card, budget, &count);
 	}
 	if (!card->running) {
 		return count;
 	}
-	if (error == -EPROTO) {
+	if (error) {
 		recover(card);
 		return count;
 	}
 	if (count > 0) {
 		virtqueue_kick(&card->rx);
 	}
-	if (count == budget) {
-		mute(card);
-	} else if (unmute(card)) {
+	if (count < budget && unmute(card)) {
 		nic->pending = true;
 	}
 	return count;

@@ -43,6 +43,8 @@ static unsigned done_count;
 static void receive(void *context, struct nic_buffer *frame)
 {
 	assert_ptr_equal(context, &received);
+	/* While the card is polled it interrupts nobody. */
+	assert_int_equal(model_available(RX)->flags & model_available(TX)->flags, 1);
 	received.count++;
 	received.size = 0;
 	received.buffers = 0;
@@ -891,25 +893,49 @@ static void test_frames_during_poll(void **state)
 	assert_int_equal(received.count, 3);
 }
 
-/* Used chains that are there when the interrupt comes on again are not slept over. */
 static void send_and_finish(void *context, struct nic_buffer *frame)
 {
 	receive(context, frame);
-	assert_int_equal(send_frame(60, 1), 0);
+	assert_int_equal(send_frame(60, NIC_PIECE_MAX), 0);
 	device_transmit();
 }
 
-static void test_finished_during_poll(void **state)
+/* What the receiver sends makes room for what it sends next. */
+static void test_answers_during_poll(void **state)
+{
+	(void)state;
+	nic->receive = send_and_finish;
+	for (unsigned i = 0; i < 64; i++) {
+		device_receive(60, 0);
+	}
+	assert_int_equal(poll(100), 64);
+	assert_int_equal(done_count, 64);
+}
+
+static bool late;
+
+static void write_and_receive(volatile void *reg, unsigned size, uint32_t value)
+{
+	model_mmio_write(reg, size, value);
+	if (late) {
+		late = false;
+		device_receive(60, 0);
+	}
+}
+
+/* A frame that comes between the last look and the interrupt's coming on again. */
+static void test_late_frame(void **state)
 {
 	(void)state;
 	poll(64);
-	nic->receive = send_and_finish;
+	assert_false(nic->pending);
+	fake.mmio_write = write_and_receive;
 	device_receive(60, 0);
+	late = true;
 	assert_int_equal(poll(64), 1);
-	assert_int_equal(done_count, 0);
+	assert_false(late);
 	assert_true(nic->pending);
-	poll(64);
-	assert_int_equal(done_count, 1);
+	assert_int_equal(poll(64), 1);
 	assert_false(nic->pending);
 }
 
@@ -1148,7 +1174,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vector_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frames_during_poll, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_finished_during_poll, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_answers_during_poll, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_frame, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link_not_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_slot, setup, teardown),
