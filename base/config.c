@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parser of dyad.conf. One pass over the text, one line at a time; the two
- * tables of keys below are what it knows.
+ * The parser of dyad.conf. One pass over the text, one line at a time; the tables
+ * of keys and sections below are what it knows.
+ *
+ * Messages quote what the user wrote, but never the pair's key: not its value, no
+ * line of [partner] that has no "=", and nowhere so many hexadecimal digits in a
+ * row that they could be a piece of it.
  *
  * It is linked into the loader as well, which has no C library: of that it
  * needs memchr, memcmp, memcpy, memset and strlen.
@@ -17,16 +21,19 @@ struct slice {
 	size_t length;
 };
 
-enum section { SECTION_NONE, SECTION_HOST, SECTION_GUEST, SECTION_IGNORED };
-
 struct parser {
 	struct config *config;
 	config_report_fn *report;
 	void *context;
 	unsigned mistake_count;
 	unsigned line;
-	enum section section;
-	struct config_guest *guest; /* in SECTION_GUEST */
+	const struct section *section; /* NULL: before the first */
+	bool ignoring; /* the section was refused; its lines say nothing more */
+	/* Of the section: its struct, the name in its title, what a mistake spoils. */
+	void *fields;
+	const char *name;
+	bool *valid;
+	unsigned section_line;
 	unsigned seen; /* bit n: key n of the section's table was given */
 	bool host_seen;
 };
@@ -39,7 +46,19 @@ struct key {
 	const char *allowed; /* for the message; of set_word: the words, in the order of the enum */
 	const char *punctuation; /* of set_string: allowed beside letters and digits */
 	bool repeatable;
-	bool is_needed; /* a guest cannot do without */
+	bool is_needed; /* the section is a mistake without it */
+	bool is_secret; /* no message quotes the value */
+	unsigned min, max; /* of set_number */
+};
+
+struct section {
+	const char *name;
+	bool is_named; /* [name NAME] */
+	bool is_secret; /* its lines are not quoted */
+	const struct key *keys;
+	/* Makes the struct ready to be filled; a mistake ignores the section. */
+	void (*open)(struct parser *parser, struct slice name);
+	void (*close)(struct parser *parser); /* NULL, or what to look at at its end */
 };
 
 /* ---- Slices --------------------------------------------------------------- */
@@ -108,7 +127,7 @@ static const char *set_text(const struct key *key, struct slice value, void *fie
 	return NULL;
 }
 
-/* A name, or a file below \dyad\. */
+/* A word of letters, digits and the key's punctuation. */
 static const char *set_string(const struct key *key, struct slice value, void *field)
 {
 	if (value.length == 0) {
@@ -121,11 +140,19 @@ static const char *set_string(const struct key *key, struct slice value, void *f
 		    memchr(key->punctuation, c, strlen(key->punctuation)) == NULL) {
 			return "has other characters";
 		}
-		if (c == '.' && i + 1 < value.length && value.start[i + 1] == '.') {
+	}
+	return set_text(key, value, field);
+}
+
+/* A file below \dyad\. */
+static const char *set_file(const struct key *key, struct slice value, void *field)
+{
+	for (size_t i = 0; i + 1 < value.length; i++) {
+		if (value.start[i] == '.' && value.start[i + 1] == '.') {
 			return "leaves \\dyad\\";
 		}
 	}
-	return set_text(key, value, field);
+	return set_string(key, value, field);
 }
 
 /* The file is checked as such, the arguments behind it as text. */
@@ -147,7 +174,7 @@ static const char *set_module(const struct key *key, struct slice value, void *f
 	       value.start[file.length] != '\t') {
 		file.length++;
 	}
-	wrong = set_string(&module_key, file, module);
+	wrong = set_file(&module_key, file, module);
 	if (wrong == NULL) {
 		wrong = set_text(&module_key, value, module);
 	}
@@ -198,16 +225,15 @@ static const char *set_memory(const struct key *key, struct slice value, void *f
 	return NULL;
 }
 
-static const char *set_seconds(const struct key *key, struct slice value, void *field)
+static const char *set_number(const struct key *key, struct slice value, void *field)
 {
-	unsigned *seconds = field;
+	unsigned *target = field;
 	uint64_t number;
 
-	(void)key;
-	if (!take_number(&value, 3600, &number) || value.length > 0) {
+	if (!take_number(&value, key->max, &number) || value.length > 0 || number < key->min) {
 		return "is no such number";
 	}
-	*seconds = (unsigned)number;
+	*target = (unsigned)number;
 	return NULL;
 }
 
@@ -238,30 +264,167 @@ static const char *set_start(const struct key *key, struct slice value, void *fi
 	return wrong;
 }
 
+/* The value of a hexadecimal digit, or 16. */
+static unsigned digit_of(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return (unsigned)(c - '0');
+	}
+	if (c >= 'a' && c <= 'f') {
+		return (unsigned)(c - 'a') + 10;
+	}
+	return c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 : 16;
+}
+
+/* `count` bytes of two digits each, with `separator` between them when it is not 0. */
+static const char *take_bytes(struct slice value, char separator, uint8_t *bytes, size_t count)
+{
+	size_t stride = separator == '\0' ? 2 : 3;
+
+	if (value.length != count * stride - (stride - 2)) {
+		return "has another length";
+	}
+	for (size_t i = 0; i < count; i++) {
+		const char *at = value.start + i * stride;
+		unsigned high = digit_of(at[0]), low = digit_of(at[1]);
+
+		if (high > 15 || low > 15 || (stride == 3 && i > 0 && at[-1] != separator)) {
+			return "has other characters";
+		}
+		bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	return NULL;
+}
+
+static const char *set_mac(const struct key *key, struct slice value, void *field)
+{
+	static const uint8_t zero[6];
+	struct config_interface *interface = field;
+	const char *wrong = take_bytes(value, ':', interface->mac, sizeof(interface->mac));
+
+	(void)key;
+	if (wrong != NULL) {
+		return wrong;
+	}
+	/* IEEE 802, 8.2: the lowest bit of the first byte marks a group. */
+	if ((interface->mac[0] & 1) != 0 || memcmp(interface->mac, zero, sizeof(zero)) == 0) {
+		return "is no card's address";
+	}
+	interface->has_mac = true;
+	return NULL;
+}
+
+/* One more of a list: the field is its count, and the texts follow. */
+static const char *set_address(const struct key *key, struct slice value, void *field)
+{
+	const struct key address_key = {.size = CONFIG_ADDRESS_MAX, .punctuation = ".:/%-_"};
+	unsigned *count = field;
+	char(*list)[CONFIG_ADDRESS_MAX] = (void *)(count + 1);
+	const char *wrong;
+
+	for (unsigned i = 0; i < *count; i++) {
+		if (slice_equals(value, list[i])) {
+			return "is given a second time";
+		}
+	}
+	if (*count == key->size / CONFIG_ADDRESS_MAX) {
+		return "is one too many";
+	}
+	wrong = set_string(&address_key, value, list[*count]);
+	*count += wrong == NULL;
+	return wrong;
+}
+
+static const char *set_serial(const struct key *key, struct slice value, void *field)
+{
+	bool *serial = field;
+
+	(void)key;
+	*serial = slice_equals(value, "com2");
+	return *serial ? NULL : "is unknown";
+}
+
+static const char *set_pair_key(const struct key *key, struct slice value, void *field)
+{
+	struct config_partner *partner = field;
+	const char *wrong = take_bytes(value, '\0', partner->key, sizeof(partner->key));
+	size_t same = 0; /* digits that are as the first */
+
+	(void)key;
+	while (same < value.length && digit_of(value.start[same]) == digit_of(value.start[0])) {
+		same++;
+	}
+	if (wrong == NULL && same == value.length) {
+		wrong = "is the same digit throughout";
+	}
+	partner->has_key = wrong == NULL;
+	if (wrong != NULL) {
+		memset(partner->key, 0, sizeof(partner->key));
+	}
+	return wrong;
+}
+
 /* ---- Keys ----------------------------------------------------------------- */
 
 #define ALLOWED_NAME "up to 31 letters, digits, - and _"
 #define ALLOWED_FILE "a file below \\dyad\\, up to 63 letters, digits, and . - _ + / \\"
 #define ALLOWED_ACTION "stop, restart"
+#define ALLOWED_SECTIONS "[host], [interface NAME], [partner], [guest NAME]"
 
 _Static_assert(CPU_POLICY_HOST == 0 && CPU_POLICY_X86_64_V3 == 2, "the order of its words");
 _Static_assert(ACTION_STOP == 0 && ACTION_RESTART == 1, "the order of ALLOWED_ACTION");
 _Static_assert(sizeof(enum config_cpu) == sizeof(unsigned), "set_word writes an unsigned");
 _Static_assert(sizeof(enum config_action) == sizeof(unsigned), "set_word writes an unsigned");
+_Static_assert(CONFIG_ADDRESS_COUNT == 4 && CONFIG_KEY_SIZE == 32, "the sentences below say so");
 
 #define FIELD(type, member) offsetof(type, member), sizeof(((type *)0)->member)
 #define HOST(member) FIELD(struct config, member)
+#define INTERFACE(member) FIELD(struct config_interface, member)
+#define PARTNER(member) FIELD(struct config_partner, member)
 #define GUEST(member) FIELD(struct config_guest, member)
+/* For set_address: the count is just before the list. */
+#define LIST(type, count, list) \
+	offsetof(type, list) - sizeof(((type *)0)->count), sizeof(((type *)0)->list)
+#define LIST_FOLLOWS(type, count, list)                                                            \
+	_Static_assert(offsetof(type, count) + sizeof(((type *)0)->count) == offsetof(type, list), \
+		       "set_address finds the list behind its count")
+
+LIST_FOLLOWS(struct config_interface, address_count, addresses);
+LIST_FOLLOWS(struct config_interface, gateway_count, gateways);
+LIST_FOLLOWS(struct config_partner, address_count, addresses);
 
 static const struct key host_keys[] = {
 	{"name", set_string, HOST(host_name), ALLOWED_NAME, .punctuation = NAME_PUNCTUATION},
-	{"panic-reboot-s", set_seconds, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds"},
+	{"panic-reboot-s", set_number, HOST(panic_reboot_s), .allowed = "0 to 3600 seconds",
+	 .max = 3600},
 	{.name = NULL},
 };
 
+static const struct key interface_keys[] = {
+	{"mac", set_mac, .allowed = "the address of one card, as 52:54:00:12:34:56"},
+	{"address", set_address, LIST(struct config_interface, address_count, addresses),
+	 "IPv4/prefix, IPv6/prefix or dhcp, at most 4 times, each once", .repeatable = true},
+	{"gateway", set_address, LIST(struct config_interface, gateway_count, gateways),
+	 "an IPv4 or IPv6 address, at most 2 times, each once", .repeatable = true},
+	{"mtu", set_number, INTERFACE(mtu), "576 to 9000 bytes", .min = 576, .max = 9000},
+	{.name = NULL},
+};
+
+static const struct key partner_keys[] = {
+	{"address", set_address, LIST(struct config_partner, address_count, addresses),
+	 "an IPv4 or IPv6 address, at most 4 times, each once", .repeatable = true},
+	{"serial", set_serial, PARTNER(serial), .allowed = "com2"},
+	{"key", set_pair_key, .allowed = "64 hexadecimal digits at random, the same on both hosts",
+	 .is_needed = true, .is_secret = true},
+	{.name = NULL},
+};
+
+static const struct key *const partner_address = &partner_keys[0];
+static const struct key *const partner_serial = &partner_keys[1];
+
 static const struct key guest_keys[] = {
-	{"kernel", set_string, GUEST(kernel), ALLOWED_FILE, FILE_PUNCTUATION, .is_needed = true},
-	{"initrd", set_string, GUEST(initrd), ALLOWED_FILE, .punctuation = FILE_PUNCTUATION},
+	{"kernel", set_file, GUEST(kernel), ALLOWED_FILE, FILE_PUNCTUATION, .is_needed = true},
+	{"initrd", set_file, GUEST(initrd), ALLOWED_FILE, .punctuation = FILE_PUNCTUATION},
 	{"cmdline", set_text, GUEST(cmdline), .allowed = "up to 1023 printable characters"},
 	{"module", set_module, 0, 0, "FILE or FILE ARGUMENTS, up to 63 characters, at most 4 times",
 	 .repeatable = true},
@@ -275,11 +438,6 @@ static const struct key guest_keys[] = {
 	{.name = NULL},
 };
 
-static const struct key *keys_of(const struct parser *parser)
-{
-	return parser->section == SECTION_HOST ? host_keys : guest_keys;
-}
-
 /* ---- Mistakes ------------------------------------------------------------- */
 
 /* A sentence that is put together piece by piece; what is too long is cut. */
@@ -289,6 +447,7 @@ struct sentence {
 };
 
 #define QUOTE_MAX 40 /* characters of the user's text in a message */
+#define SECRET_MIN 16 /* hexadecimal digits in a row: never quoted */
 
 static void add_slice(struct sentence *sentence, struct slice slice)
 {
@@ -304,17 +463,38 @@ static void add_text(struct sentence *sentence, const char *text)
 	add_slice(sentence, (struct slice){text, strlen(text)});
 }
 
+/* How many hexadecimal digits the slice begins with. */
+static size_t digit_count(struct slice slice)
+{
+	size_t count = 0;
+
+	while (count < slice.length && digit_of(slice.start[count]) < 16) {
+		count++;
+	}
+	return count;
+}
+
+/* Up to what could be a piece of the key, or is too long. */
 static void add_quoted(struct sentence *sentence, struct slice slice)
 {
+	size_t shown = 0;
+
+	while (shown < MIN(slice.length, (size_t)QUOTE_MAX) &&
+	       digit_count((struct slice){slice.start + shown, slice.length - shown}) <
+		       SECRET_MIN) {
+		shown++;
+	}
 	add_text(sentence, "\"");
-	add_slice(sentence, (struct slice){slice.start, MIN(slice.length, (size_t)QUOTE_MAX)});
-	add_text(sentence, slice.length > QUOTE_MAX ? "...\"" : "\"");
+	add_slice(sentence, (struct slice){slice.start, shown});
+	add_text(sentence, shown < slice.length ? "...\"" : "\"");
 }
 
 static void add_title(struct sentence *sentence, const struct parser *parser)
 {
-	add_text(sentence, parser->section == SECTION_HOST ? "[host" : "[guest ");
-	add_text(sentence, parser->section == SECTION_HOST ? "" : parser->guest->name);
+	add_text(sentence, "[");
+	add_text(sentence, parser->section->name);
+	add_text(sentence, parser->section->is_named ? " " : "");
+	add_text(sentence, parser->name);
 	add_text(sentence, "]");
 }
 
@@ -349,7 +529,7 @@ static void mistake(struct parser *parser, unsigned line, const char *format, ..
 			add_title(&sentence, parser);
 			break;
 		default: /* k */
-			add_keys(&sentence, keys_of(parser));
+			add_keys(&sentence, parser->section->keys);
 			break;
 		}
 	}
@@ -357,90 +537,208 @@ static void mistake(struct parser *parser, unsigned line, const char *format, ..
 	/* The struct was zeroed, and its last byte is never written. */
 	parser->report(parser->context, line, sentence.text);
 	parser->mistake_count++;
-	if (parser->section == SECTION_GUEST) {
-		parser->guest->valid = false;
+	if (parser->valid != NULL) {
+		*parser->valid = false;
 	}
 }
 
 /* ---- Sections ------------------------------------------------------------- */
 
-static void parse_host(struct parser *parser)
+static void ignore_section(struct parser *parser, const char *format, struct slice quoted)
+{
+	mistake(parser, parser->line, format, quoted);
+	parser->ignoring = true;
+}
+
+static void open_host(struct parser *parser, struct slice name)
 {
 	if (parser->host_seen) {
-		mistake(parser, parser->line, "a second section [host]; allowed: one");
+		ignore_section(parser, "a second section [host]; allowed: one", name);
 		return;
 	}
 	parser->host_seen = true;
-	parser->section = SECTION_HOST;
+	parser->fields = parser->config;
 }
 
-/* A section that gives no guest is reported and passed over with all its keys. */
-static void parse_guest(struct parser *parser, struct slice name)
+static void open_partner(struct parser *parser, struct slice name)
+{
+	struct config_partner *partner = &parser->config->partner;
+
+	if (partner->line != 0) {
+		ignore_section(parser, "a second section [partner]; allowed: one", name);
+		return;
+	}
+	partner->line = parser->line;
+	partner->valid = true;
+	parser->fields = partner;
+	parser->valid = &partner->valid;
+}
+
+/* `known` is the name of an element that is there already. */
+static bool is_second(struct parser *parser, struct slice name, const char *known)
+{
+	if (slice_equals(name, known)) {
+		ignore_section(parser, "a second section named %q; allowed: one for each name",
+			       name);
+	}
+	return parser->ignoring;
+}
+
+/* Sets the name of a new element. */
+static bool set_name(struct parser *parser, struct slice name, char *target)
 {
 	const struct key name_key = {.size = CONFIG_NAME_MAX, .punctuation = NAME_PUNCTUATION};
+
+	if (set_string(&name_key, name, target) != NULL) {
+		ignore_section(parser, "%q is no name for a section; allowed: " ALLOWED_NAME, name);
+	}
+	parser->name = target;
+	return !parser->ignoring;
+}
+
+static void open_interface(struct parser *parser, struct slice name)
+{
+	struct config *config = parser->config;
+	struct config_interface *interface;
+
+	for (unsigned i = 0; i < config->interface_count; i++) {
+		if (is_second(parser, name, config->interfaces[i].name)) {
+			return;
+		}
+	}
+	if (config->interface_count == CONFIG_INTERFACE_MAX) {
+		_Static_assert(CONFIG_INTERFACE_MAX == 4, "the sentence says so");
+		ignore_section(parser, "too many interfaces; allowed: 4 sections [interface NAME]",
+			       name);
+		return;
+	}
+	interface = &config->interfaces[config->interface_count];
+	if (set_name(parser, name, interface->name)) {
+		config->interface_count++;
+		interface->line = parser->line;
+		interface->valid = true;
+		interface->mtu = 1500;
+		parser->fields = interface;
+		parser->valid = &interface->valid;
+	}
+}
+
+static void close_interface(struct parser *parser)
+{
+	const struct config_interface *interface = parser->fields;
+
+	for (const struct config_interface *other = parser->config->interfaces;
+	     other != interface && interface->has_mac; other++) {
+		if (other->has_mac && memcmp(other->mac, interface->mac, sizeof(other->mac)) == 0) {
+			mistake(parser, interface->line,
+				"%t has the mac of [interface %s]; allowed: one section for each "
+				"card",
+				other->name);
+		}
+	}
+}
+
+static bool is_given(const struct parser *parser, const struct key *key)
+{
+	return (parser->seen & 1u << (key - parser->section->keys)) != 0;
+}
+
+static void close_partner(struct parser *parser)
+{
+	if (!is_given(parser, partner_address) && !is_given(parser, partner_serial)) {
+		mistake(parser, parser->section_line,
+			"%t has neither address nor serial; allowed: one of them or both");
+	}
+}
+
+static void open_guest(struct parser *parser, struct slice name)
+{
 	struct config *config = parser->config;
 	struct config_guest *guest;
 
 	for (unsigned i = 0; i < config->guest_count; i++) {
-		if (slice_equals(name, config->guests[i].name)) {
-			mistake(parser, parser->line,
-				"a second guest %q; allowed: one section for each name", name);
+		if (is_second(parser, name, config->guests[i].name)) {
 			return;
 		}
 	}
 	if (config->guest_count == CONFIG_GUEST_MAX) {
 		_Static_assert(CONFIG_GUEST_MAX == 16, "the sentence says so");
-		mistake(parser, parser->line, "too many guests; allowed: 16 sections [guest NAME]");
+		ignore_section(parser, "too many guests; allowed: 16 sections [guest NAME]", name);
 		return;
 	}
 	guest = &config->guests[config->guest_count];
-	if (set_string(&name_key, name, guest->name) != NULL) {
-		mistake(parser, parser->line, "%q is no name for a guest; allowed: " ALLOWED_NAME,
-			name);
-		return;
+	if (set_name(parser, name, guest->name)) {
+		config->guest_count++;
+		guest->line = parser->line;
+		guest->valid = true;
+		guest->start = true;
+		guest->on_reboot = ACTION_RESTART;
+		parser->fields = guest;
+		parser->valid = &guest->valid;
 	}
-	config->guest_count++;
-	guest->line = parser->line;
-	guest->valid = true;
-	guest->start = true;
-	guest->on_reboot = ACTION_RESTART;
-	parser->guest = guest;
-	parser->section = SECTION_GUEST;
+}
+
+static const struct section sections[] = {
+	{"host", .keys = host_keys, .open = open_host},
+	{"interface", .is_named = true, .keys = interface_keys, .open = open_interface,
+	 .close = close_interface},
+	{"partner", .is_secret = true, .keys = partner_keys, .open = open_partner,
+	 .close = close_partner},
+	{"guest", .is_named = true, .keys = guest_keys, .open = open_guest},
+};
+
+/* True when `title`, without its brackets, is of this section; *name is what follows. */
+static bool is_title(const struct section *section, struct slice title, struct slice *name)
+{
+	size_t length = strlen(section->name);
+
+	if (!section->is_named) {
+		return slice_equals(title, section->name);
+	}
+	if (title.length <= length || memcmp(title.start, section->name, length) != 0 ||
+	    (title.start[length] != ' ' && title.start[length] != '\t')) {
+		return false;
+	}
+	*name = slice_trim((struct slice){title.start + length, title.length - length});
+	return true;
 }
 
 static void parse_section(struct parser *parser, struct slice header)
 {
-	struct slice inner = {header.start + 1, header.length - 1};
+	struct slice title = {header.start + 1, header.length - 1}, name = {"", 0};
 
-	parser->section = SECTION_IGNORED;
+	parser->ignoring = false;
+	parser->valid = NULL;
+	parser->name = "";
 	parser->seen = 0;
-	if (inner.length > 0 && inner.start[inner.length - 1] == ']') {
-		inner.length--;
-		inner = slice_trim(inner);
-		if (slice_equals(inner, "host")) {
-			parse_host(parser);
-			return;
-		}
-		if (inner.length >= 6 && memcmp(inner.start, "guest", 5) == 0 &&
-		    (inner.start[5] == ' ' || inner.start[5] == '\t')) {
-			inner = (struct slice){inner.start + 6, inner.length - 6};
-			parse_guest(parser, slice_trim(inner));
-			return;
+	parser->section_line = parser->line;
+	if (title.length > 0 && title.start[title.length - 1] == ']') {
+		title.length--;
+		title = slice_trim(title);
+		for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+			if (is_title(&sections[i], title, &name)) {
+				parser->section = &sections[i];
+				sections[i].open(parser, name);
+				return;
+			}
 		}
 	}
-	mistake(parser, parser->line, "unknown section %q; allowed: [host], [guest NAME]", header);
+	ignore_section(parser, "unknown section %q; allowed: " ALLOWED_SECTIONS, header);
 }
 
-static void section_end(struct parser *parser)
+static void end_section(struct parser *parser)
 {
-	if (parser->section != SECTION_GUEST) {
+	if (parser->section == NULL || parser->ignoring) {
 		return;
 	}
-	for (const struct key *key = guest_keys; key->name != NULL; key++) {
-		if (key->is_needed && (parser->seen & 1u << (key - guest_keys)) == 0) {
-			mistake(parser, parser->guest->line, "%t has no %s; allowed: %s", key->name,
-				key->allowed);
+	for (const struct key *key = parser->section->keys; key->name != NULL; key++) {
+		if (key->is_needed && !is_given(parser, key)) {
+			mistake(parser, parser->section_line, "%t has no %s; allowed: %s",
+				key->name, key->allowed);
 		}
+	}
+	if (parser->section->close != NULL) {
+		parser->section->close(parser);
 	}
 }
 
@@ -448,43 +746,50 @@ static void section_end(struct parser *parser)
 
 static void parse_value(struct parser *parser, const struct key *key, struct slice value)
 {
-	unsigned bit = 1u << (key - keys_of(parser));
-	char *fields =
-		parser->section == SECTION_HOST ? (char *)parser->config : (char *)parser->guest;
 	const char *wrong = "is given a second time";
 
-	if ((parser->seen & bit) == 0 || key->repeatable) {
-		wrong = key->set(key, value, fields + key->offset);
+	if (!is_given(parser, key) || key->repeatable) {
+		wrong = key->set(key, value, (char *)parser->fields + key->offset);
 	}
-	parser->seen |= bit;
-	if (wrong != NULL) {
+	parser->seen |= 1u << (key - parser->section->keys);
+	if (wrong == NULL) {
+		return;
+	}
+	if (key->is_secret) {
+		mistake(parser, parser->line, "%s in %t %s; allowed: %s", key->name, wrong,
+			key->allowed);
+	} else {
 		mistake(parser, parser->line, "%s = %q in %t %s; allowed: %s", key->name, value,
 			wrong, key->allowed);
 	}
 }
 
-static void parse_key(struct parser *parser, struct slice line)
+static void parse_setting(struct parser *parser, struct slice line)
 {
 	const char *equals = memchr(line.start, '=', line.length);
 	struct slice name = line, value;
 
-	if (parser->section == SECTION_NONE) {
+	if (parser->section == NULL) {
+		name = slice_trim(slice_take(&line, '='));
 		mistake(parser, parser->line,
-			"%q stands before the first section; allowed: [host], [guest NAME], "
-			"lines of comment with #",
-			line);
+			"%q stands before the first section; allowed: " ALLOWED_SECTIONS
+			", lines of comment with #",
+			name);
 		return;
 	}
 	if (equals == NULL) {
+		if (parser->section->is_secret) {
+			line = (struct slice){"...", 3};
+		}
 		mistake(parser, parser->line,
-			"%q is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT", line);
+			"%q in %t is no setting; allowed: KEY = VALUE, [SECTION], # COMMENT", line);
 		return;
 	}
 	name.length = (size_t)(equals - line.start);
 	name = slice_trim(name);
 	value.start = equals + 1;
 	value.length = (size_t)(line.start + line.length - value.start);
-	for (const struct key *key = keys_of(parser); key->name != NULL; key++) {
+	for (const struct key *key = parser->section->keys; key->name != NULL; key++) {
 		if (slice_equals(name, key->name)) {
 			parse_value(parser, key, slice_trim(value));
 			return;
@@ -499,10 +804,10 @@ static void parse_line(struct parser *parser, struct slice line)
 		return;
 	}
 	if (line.start[0] == '[') {
-		section_end(parser);
+		end_section(parser);
 		parse_section(parser, line);
-	} else if (parser->section != SECTION_IGNORED) {
-		parse_key(parser, line);
+	} else if (!parser->ignoring) {
+		parse_setting(parser, line);
 	}
 }
 
@@ -524,6 +829,11 @@ unsigned config_parse(const char *text, size_t size, struct config *config,
 		parser.line++;
 		parse_line(&parser, slice_trim(slice_take(&rest, '\n')));
 	}
-	section_end(&parser);
+	end_section(&parser);
 	return parser.mistake_count;
+}
+
+void config_forget_key(struct config *config)
+{
+	memset(config->partner.key, 0, sizeof(config->partner.key));
 }

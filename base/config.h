@@ -92,4 +92,7 @@ typedef void config_report_fn(void *context, unsigned line, const char *text);
 unsigned config_parse(const char *text, size_t size, struct config *config,
 		      config_report_fn *report, void *context);
 
+/* Overwrites the pair's key: what needs it has derived its own. has_key stays. */
+void config_forget_key(struct config *config);
+
 #endif

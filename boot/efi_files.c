@@ -78,6 +78,7 @@ static void read_modules(EFI_FILE_HANDLE volume, struct boot_info *info)
 
 	(void)config_parse((const char *)info->config.base.v, info->config.size, &config,
 			   report_mistake, NULL);
+	config_forget_key(&config);
 	for (unsigned i = 0; i < config.guest_count; i++) {
 		const struct config_guest *guest = &config.guests[i];
 

@@ -5,6 +5,8 @@
  */
 #include "boot/volume.h"
 
+#include <string.h>
+
 #include "base/log.h"
 #include "base/page.h"
 
@@ -25,11 +27,15 @@ static void parse_config(const struct boot_module *file)
 	unsigned mistakes =
 		config_parse(text, file->error == 0 ? file->size : 0, &config, report, NULL);
 
+	if (file->error == 0) {
+		/* The pair's key is in it. */
+		memset(hpa_to_virt(file->base), 0, file->size);
+	}
 	if (file->error != 0) {
 		log_error("\\dyad\\dyad.conf was not found or not readable: no guests. "
 			  "docs/configuration.md says how to write it");
 	} else if (mistakes != 0) {
-		log_error("dyad.conf: %u mistake%s; the guests concerned do not start", mistakes,
+		log_error("dyad.conf: %u mistake%s; the sections concerned are not used", mistakes,
 			  mistakes == 1 ? "" : "s");
 	}
 }
@@ -54,6 +60,11 @@ void volume_init(const struct boot_info *info)
 const struct config *volume_config(void)
 {
 	return &config;
+}
+
+void volume_forget_key(void)
+{
+	config_forget_key(&config);
 }
 
 const struct vm_image *volume_images(unsigned *count)

@@ -14,6 +14,9 @@ void volume_init(const struct boot_info *info);
 
 const struct config *volume_config(void);
 
+/* When the network has derived its keys: the pair's own goes from memory. */
+void volume_forget_key(void);
+
 /* The files, as vm_init takes them. */
 const struct vm_image *volume_images(unsigned *count);
 

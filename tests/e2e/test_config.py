@@ -7,7 +7,8 @@ import pytest
 import tiny
 
 GOOD = tiny.image(tiny.say("good here\n"), tiny.HALT)
-CONF = """\
+SECRET = "feedface" * 8
+CONF = f"""\
 [host]
 name = alpha
 colour = blue
@@ -48,6 +49,10 @@ memory = 4M
 
 [gost ghost]
 
+[partner]
+serial = com2
+kez = {SECRET}
+
 [guest last]
 kernel = good
 memory = 4M
@@ -60,7 +65,8 @@ MISTAKES = {
     "[guest typo]": r"\[guest typo\] has no memory; allowed: .*2M to 1024G",
     "memory = lots": r"memory = \"lots\" in \[guest value\] is no size; allowed: .*2M to 1024G",
     "start = perhaps": r"start = \"perhaps\" in \[guest choice\] .*; allowed: auto, manual",
-    "[gost ghost]": r"unknown section \"\[gost ghost\]\"; allowed: \[host\], \[guest NAME\]",
+    "[gost ghost]": r"unknown section \"\[gost ghost\]\"; allowed: \[host\], \[interface NAME\], ",
+    f"kez = {SECRET}": r"unknown key \"kez\" in \[partner\]; allowed: address, serial, key",
 }
 
 # Why a guest cannot start that is written down well; %d is the line of its section.
@@ -93,6 +99,10 @@ def dyad(boot):
 @pytest.mark.parametrize("text", MISTAKES)
 def test_a_mistake_is_named_with_its_line_and_what_is_allowed(dyad, text):
     assert re.search(rf"error: dyad\.conf:{line_of(text)}: {MISTAKES[text]}", dyad.boot_log)
+
+
+def test_what_could_be_the_key_of_the_pair_is_not_told(dyad):
+    assert "feedface" not in dyad.boot_log + dyad.command("log")
 
 
 def test_the_loader_names_the_files_that_it_read(dyad):

@@ -19,6 +19,9 @@ struct reports {
 	char text[REPORT_MAX][400];
 };
 
+#define SECTIONS "[host], [interface NAME], [partner], [guest NAME]"
+#define KEY "00112233445566778899aabbccddeeFF0123456789abcdef0123456789ABCDEF"
+
 static struct config config;
 static struct reports reports;
 
@@ -161,26 +164,28 @@ static void test_bad_lines(void **state)
 {
 	(void)state;
 	assert_mistake("name = x\n[host]\n",
-		       "1: \"name = x\" stands before the first section; allowed: [host], "
-		       "[guest NAME], lines of comment with #");
-	assert_mistake("[host]\nname alpha\n",
-		       "2: \"name alpha\" is no setting; allowed: KEY = VALUE, [SECTION], "
-		       "# COMMENT");
+		       "1: \"name\" stands before the first section; allowed: " SECTIONS
+		       ", lines of comment with #");
+	assert_mistake(
+		"[host]\nname alpha\n",
+		"2: \"name alpha\" in [host] is no setting; allowed: KEY = VALUE, [SECTION], "
+		"# COMMENT");
 }
 
 static void test_bad_sections(void **state)
 {
-	static const char *const headers[] = {"[hosts]",    "[guest]", "[guestweb]",
-					      "[guest web", "[]",      "["};
+	static const char *const headers[] = {"[hosts]",     "[guest]",	    "[guestweb]",
+					      "[guest web",  "[]",	    "[",
+					      "[interface]", "[partner b]", "[host a]"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-		char text[64], expected[128];
+		char text[64], expected[160];
 
 		/* The keys of a section that is not known say nothing more. */
 		snprintf(text, sizeof(text), "\n%s\nkernel = k\n", headers[i]);
 		snprintf(expected, sizeof(expected),
-			 "2: unknown section \"%s\"; allowed: [host], [guest NAME]", headers[i]);
+			 "2: unknown section \"%s\"; allowed: " SECTIONS, headers[i]);
 		assert_mistake(text, expected);
 		assert_int_equal(config.guest_count, 0);
 	}
@@ -191,16 +196,17 @@ static void test_bad_sections(void **state)
 static void test_bad_guest_names(void **state)
 {
 	(void)state;
-	assert_mistake("[guest a b]\n", "1: \"a b\" is no name for a guest; allowed: up to 31 "
+	assert_mistake("[guest a b]\n", "1: \"a b\" is no name for a section; allowed: up to 31 "
 					"letters, digits, - and _");
-	assert_mistake("[guest \x1b[2J]\n", "1: \"?[2J\" is no name for a guest; allowed: up to 31 "
-					    "letters, digits, - and _");
+	assert_mistake("[guest \x1b[2J]\n",
+		       "1: \"?[2J\" is no name for a section; allowed: up to 31 "
+		       "letters, digits, - and _");
 	assert_mistake("[guest abcdefghijabcdefghijabcdefghijab]\n",
-		       "1: \"abcdefghijabcdefghijabcdefghijab\" is no name for a guest; allowed: "
+		       "1: \"abcdefghijabcdefghijabcdefghijab\" is no name for a section; allowed: "
 		       "up to 31 letters, digits, - and _");
 	/* The second of two guests with one name goes, the first stays good. */
 	assert_mistake("[guest a]\nkernel=k\nmemory=2M\n[guest a]\nbad\n",
-		       "4: a second guest \"a\"; allowed: one section for each name");
+		       "4: a second section named \"a\"; allowed: one for each name");
 	assert_int_equal(config.guest_count, 1);
 	assert_true(config.guests[0].valid);
 }
@@ -250,6 +256,160 @@ static void test_missing_keys(void **state)
 			    "3: [guest b] has no memory; allowed: a multiple of 2M from 2M to "
 			    "1024G, for example 256M or 1G");
 	assert_false(config.guests[1].valid);
+}
+
+static void test_interfaces(void **state)
+{
+	static const uint8_t mac[] = {0x52, 0x54, 0x00, 0xab, 0xCD, 0x01};
+	const struct config_interface *net0 = &config.interfaces[0], *net1 = &config.interfaces[1];
+
+	(void)state;
+	parse("[interface net0]\n"
+	      "mac = 52:54:00:ab:CD:01\n"
+	      "address = 10.0.0.1/24\n"
+	      "address = fd00::1/64\n"
+	      "address = dhcp\n"
+	      "address = fe80::1%net0/64\n"
+	      "gateway = 10.0.0.254\n"
+	      "gateway = fd00::ff\n"
+	      "mtu = 9000\n"
+	      "\n"
+	      "[interface\tnet1]\n");
+	assert_int_equal(reports.count, 0);
+	assert_int_equal(config.interface_count, 2);
+	assert_string_equal(net0->name, "net0");
+	assert_int_equal(net0->line, 1);
+	assert_true(net0->valid);
+	assert_true(net0->has_mac);
+	assert_memory_equal(net0->mac, mac, sizeof(mac));
+	assert_int_equal(net0->address_count, 4);
+	assert_string_equal(net0->addresses[0], "10.0.0.1/24");
+	assert_string_equal(net0->addresses[1], "fd00::1/64");
+	assert_string_equal(net0->addresses[2], "dhcp");
+	assert_string_equal(net0->addresses[3], "fe80::1%net0/64");
+	assert_int_equal(net0->gateway_count, 2);
+	assert_string_equal(net0->gateways[0], "10.0.0.254");
+	assert_string_equal(net0->gateways[1], "fd00::ff");
+	assert_int_equal(net0->mtu, 9000);
+	assert_string_equal(net1->name, "net1");
+	assert_int_equal(net1->line, 11);
+	assert_true(net1->valid);
+	assert_false(net1->has_mac);
+	assert_int_equal(net1->address_count, 0);
+	assert_int_equal(net1->gateway_count, 0);
+	assert_int_equal(net1->mtu, 1500);
+}
+
+static void test_interfaces_are_told_apart(void **state)
+{
+	(void)state;
+	assert_mistake("[interface a]\n[interface a]\nbad\n",
+		       "2: a second section named \"a\"; allowed: one for each name");
+	assert_int_equal(config.interface_count, 1);
+	assert_true(config.interfaces[0].valid);
+	/* A guest and an interface may have the same name. */
+	parse("[interface a]\n[guest a]\nkernel = k\nmemory = 2M\n");
+	assert_int_equal(reports.count, 0);
+	assert_mistake("[interface a]\nmac = 02:00:00:00:00:01\n"
+		       "[interface b]\n[interface c]\nmac = 02:00:00:00:00:01\n",
+		       "4: [interface c] has the mac of [interface a]; allowed: one section for "
+		       "each card");
+	assert_true(config.interfaces[0].valid);
+	assert_false(config.interfaces[2].valid);
+	assert_mistake("[interface a]\n[interface b]\n[interface c]\n[interface d]\n"
+		       "[interface e]\n",
+		       "5: too many interfaces; allowed: 4 sections [interface NAME]");
+	assert_int_equal(config.interface_count, 4);
+	assert_true(config.interfaces[3].valid);
+}
+
+static void test_partner(void **state)
+{
+	const struct config_partner *partner = &config.partner;
+	static const uint8_t start[] = {0x00, 0x11, 0x22, 0x33}, end[] = {0x89, 0xab, 0xcd, 0xef};
+
+	(void)state;
+	parse("");
+	assert_int_equal(partner->line, 0);
+	parse("[interface net0]\n[partner]\naddress = 10.0.0.2\naddress = fe80::2%net0\n"
+	      "serial = com2\nkey = " KEY "\n[host]\nname = x\n");
+	assert_int_equal(reports.count, 0);
+	assert_int_equal(partner->line, 2);
+	assert_true(partner->valid);
+	assert_int_equal(partner->address_count, 2);
+	assert_string_equal(partner->addresses[0], "10.0.0.2");
+	assert_string_equal(partner->addresses[1], "fe80::2%net0");
+	assert_true(partner->serial);
+	assert_true(partner->has_key);
+	assert_memory_equal(partner->key, start, sizeof(start));
+	assert_memory_equal(partner->key + CONFIG_KEY_SIZE - sizeof(end), end, sizeof(end));
+	config_forget_key(&config);
+	for (size_t i = 0; i < CONFIG_KEY_SIZE; i++) {
+		assert_int_equal(partner->key[i], 0);
+	}
+	assert_true(partner->has_key);
+	parse("[partner]\nserial = com2\nkey = " KEY "\n");
+	assert_int_equal(reports.count, 0);
+	assert_int_equal(partner->address_count, 0);
+}
+
+static void test_bad_partners(void **state)
+{
+	(void)state;
+	assert_mistake("[partner]\nserial = com2\n",
+		       "1: [partner] has no key; allowed: 64 hexadecimal digits at random, the "
+		       "same on both hosts");
+	assert_false(config.partner.valid);
+	assert_false(config.partner.has_key);
+	assert_mistake("[partner]\nkey = " KEY "\n",
+		       "1: [partner] has neither address nor serial; allowed: one of them or both");
+	assert_false(config.partner.valid);
+	assert_mistake("[partner]\nserial = com2\nkey = " KEY "\n[partner]\nbad\n",
+		       "4: a second section [partner]; allowed: one");
+	assert_true(config.partner.valid);
+}
+
+/* Whatever is wrong, no message has the key in it, nor a piece of it. */
+static void test_the_key_is_not_told(void **state)
+{
+#define DIGITS "feedfacecafebeeffeedfacecafebee"
+	static const char *const texts[] = {
+		"[partner]\nserial = com2\nkey = " DIGITS DIGITS "\n",
+		"[partner]\nserial = com2\nkey = " DIGITS DIGITS "xx\n",
+		"[partner]\nserial = com2\nkey = " DIGITS DIGITS "11\nkey = " DIGITS DIGITS "11\n",
+		"[partner]\nkez = " DIGITS DIGITS "\n",
+		"[partner]\nkey: fe ed fa ce ca fe be ef\n",
+		"[partner]\nkey feedfacecafexeef\n",
+		"[partner]\n" DIGITS " = key\n",
+		"[partner]\naddress = " DIGITS DIGITS "\n",
+		"[host]\nkey = " DIGITS "\n",
+		"[host]\nkey " DIGITS "\n",
+		"[host]\nname = key=" DIGITS DIGITS "\n",
+		"[partner] key = " DIGITS "\n",
+		"[partner key=" DIGITS "]\n",
+		"[guest " DIGITS DIGITS "]\n",
+		"key = feedfacexcafebeef\n",
+		DIGITS "\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		parse(texts[i]);
+		assert_true(reports.count > 0);
+		for (unsigned j = 0; j < reports.count; j++) {
+			if (strstr(reports.text[j], "feed") || strstr(reports.text[j], "fe ed")) {
+				fail_msg("%s", reports.text[j]);
+			}
+		}
+	}
+	assert_mistake("[partner]\nserial = com2\nkey = 12\n",
+		       "3: key in [partner] has another length; allowed: 64 hexadecimal digits at "
+		       "random, the same on both hosts");
+	assert_false(config.partner.valid);
+	assert_false(config.partner.has_key);
+	assert_mistake("[interface a]\nmtu = x" DIGITS "\n",
+		       "2: mtu = \"x...\" in [interface a] is no such number; allowed: 576 to 9000 "
+		       "bytes");
 }
 
 struct value {
@@ -314,7 +474,53 @@ static void test_values(void **state)
 		{"name = a.b", "has other characters"},
 	};
 
+	static const struct value interface[] = {
+		{"mac = 02:00:00:00:00:01", NULL},
+		{"mac = 01:00:5e:00:00:01", "is no card's address"},
+		{"mac = 00:00:00:00:00:00", "is no card's address"},
+		{"mac = 02-00-00-00-00-01", "has other characters; allowed: the address of one"},
+		{"mac = 02:00:00:00:00:0g", "has other characters"},
+		{"mac = 02:00:00:00:00:0", "has another length"},
+		{"mac = 02:00:00:00:00:01:", "has another length"},
+		{"mac =", "has another length"},
+		{"mac = 02:00:00:00:00:01\nmac = 02:00:00:00:00:02", "is given a second time"},
+		{"address =", "is empty; allowed: IPv4/prefix, IPv6/prefix or dhcp, at most 4"},
+		{"address = 10.0.0.1/24 10.0.0.2/24", "has other characters"},
+		{"address = dhcp\naddress = dhcp", "\"dhcp\" in [interface n] is given a second"},
+		{"address=a\naddress=b\naddress=c\naddress=d", NULL},
+		{"address=a\naddress=b\naddress=c\naddress=d\naddress=e", "is one too many"},
+		{"gateway = a\ngateway = b", NULL},
+		{"gateway = a\ngateway = b\ngateway = c", "is one too many; allowed: an IPv4 or"},
+		{"mtu = 576", NULL},
+		{"mtu = 575", "is no such number; allowed: 576 to 9000 bytes"},
+		{"mtu = 9001", "is no such number"},
+		{"serial = com2", "unknown key \"serial\" in [interface n]; allowed: mac, address, "
+				  "gateway, mtu"},
+	};
+	static const struct value partner[] = {
+		{"address = 10.0.0.2", NULL},
+		{"serial = com1", "is unknown; allowed: com2"},
+		{"serial = com2\nserial = com2", "is given a second time"},
+		{"address=a\naddress=b\naddress=c\naddress=d\naddress=e", "is one too many"},
+		{"port = 1\naddress = a", "unknown key \"port\" in [partner]; allowed: address, "
+					  "serial, key"},
+	};
+	static const struct value key[] = {
+		{"key = " KEY, NULL},
+		{"key =", "has another length"},
+		{"key = " KEY "0", "has another length"},
+		{"key = 0000000000000000000000000000000000000000000000000000000000000000",
+		 "is the same digit throughout"},
+		{"key = aAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaAaA",
+		 "is the same digit throughout"},
+		{"key = 00112233445566778899aabbccddeeFF0123456789abcdef0123456789ABCDEG",
+		 "has other characters"},
+	};
+
 	(void)state;
+	check_values("[interface n]", interface, ARRAY_SIZE(interface));
+	check_values("[partner]\nkey = " KEY, partner, ARRAY_SIZE(partner));
+	check_values("[partner]\nserial = com2", key, ARRAY_SIZE(key));
 	check_values("[guest g]\nkernel = k", memory, ARRAY_SIZE(memory));
 	check_values("[guest g]\nkernel = k\nmemory = 2M", others, ARRAY_SIZE(others));
 	check_values("[host]", host, ARRAY_SIZE(host));
@@ -349,7 +555,9 @@ static void test_lengths(void **state)
 static void test_every_prefix(void **state)
 {
 	static const char text[] =
-		"\xef\xbb\xbf[host]\nname = a\n[guest g]\nkernel = k\nmemory = 1G";
+		"\xef\xbb\xbf[host]\nname = a\n[guest g]\nkernel = k\nmemory = 1G\n"
+		"[interface n]\nmac = 02:00:00:00:00:01\n[partner]\nserial = com2\n"
+		"key = " KEY;
 
 	(void)state;
 	for (size_t size = 0; size < sizeof(text); size++) {
@@ -380,6 +588,7 @@ static void test_documented_example(void **state)
 	parse_size(start, (size_t)(end - start));
 	assert_int_equal(reports.count, 0);
 	assert_int_equal(config.guest_count, 2);
+	assert_int_equal(config.interface_count, 1);
 }
 
 int main(void)
@@ -396,6 +605,11 @@ int main(void)
 		cmocka_unit_test(test_too_many_guests),
 		cmocka_unit_test(test_good_guests_stay),
 		cmocka_unit_test(test_missing_keys),
+		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_interfaces_are_told_apart),
+		cmocka_unit_test(test_partner),
+		cmocka_unit_test(test_bad_partners),
+		cmocka_unit_test(test_the_key_is_not_told),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_every_prefix),
