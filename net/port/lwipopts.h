@@ -2,7 +2,7 @@
 /*
  * lwIP's options: those that differ from lwip/opt.h, or that others rely on.
  *
- * Memory: all of lwIP's is static, in its own heap and pools, about 2.7 MiB. Received
+ * Memory: all of lwIP's is static, in its own heap and pools, about 2.5 MiB. Received
  * frames stay in the cards' buffers (custom pbufs); what is sent is in the heap.
  * When either is short lwIP says ERR_MEM and goes on later.
  */
