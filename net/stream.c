@@ -944,6 +944,11 @@ void stream_close(struct stream *stream)
 	}
 }
 
+const char *stream_peer_name(const struct stream *stream)
+{
+	return stream->peer_name;
+}
+
 bool stream_info_get(unsigned index, struct stream_info *info)
 {
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
@@ -958,6 +963,8 @@ bool stream_info_get(unsigned index, struct stream_info *info)
 			.state = state_names[stream->state],
 			.cipher = stream->state >= GREETING && stream->has_tls ? TLS_CIPHER : "",
 			.service = stream->service,
+			.service_name =
+				stream->buffers != NULL ? service_names[stream->service] : "",
 			.sent = stream->bytes_sent,
 			.received = stream->bytes_received,
 			.sent_frames = stream->frames_sent,

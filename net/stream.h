@@ -81,11 +81,15 @@ void stream_resume(struct stream *stream);
  */
 void stream_close(struct stream *stream);
 
+/* The partner's host name, as it said in its greeting; "" before. */
+const char *stream_peer_name(const struct stream *stream);
+
 struct stream_info {
 	char peer[48]; /* address and port */
 	const char *state; /* "connecting", "handshake", "open", "closing" */
 	const char *cipher; /* "" before the handshake is done */
 	enum stream_service service;
+	const char *service_name; /* "" when it is not known yet */
 	uint64_t sent, received; /* bytes of frames */
 	uint64_t sent_frames, received_frames;
 	uint32_t rtt_us; /* until TCP has an acknowledgement, smoothed; 0: not yet */
