@@ -384,7 +384,7 @@ bool interface_poll(unsigned budget)
 bool interface_is_pending(void)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (interfaces[i].nic->pending) {
+		if (interfaces[i].nic->pending || interfaces[i].blocked) {
 			return true;
 		}
 	}

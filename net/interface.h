@@ -66,7 +66,7 @@ void interface_reserve_buffers(void);
 /* Polls all cards, `budget` frames each; true when one of them has more. */
 bool interface_poll(unsigned budget);
 
-/* A card has interrupted. */
+/* A poll is due: a card has interrupted, or had no room for a frame. */
 bool interface_is_pending(void);
 /* A card had no room for a frame. */
 bool interface_is_blocked(void);
