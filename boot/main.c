@@ -30,6 +30,8 @@
 #include "drivers/pci.h"
 #include "drivers/serial.h"
 #include "net/net.h"
+#include "net/random.h"
+#include "net/stream.h"
 #include "vmm/commands.h"
 #include "vmm/sched.h"
 #include "vmm/vm.h"
@@ -101,12 +103,18 @@ static void read_volume(const struct boot_info *info)
 	panic_reboot_s = volume_config()->panic_reboot_s;
 }
 
-/* Cards, and lwIP over them. */
+/* Cards, lwIP over them, and what only the partner can talk to. */
 static void start_network(void)
 {
+	bool has_secrets = random_init() == 0;
+
 	pci_init();
 	nic_init();
 	net_init(volume_config());
+	if (has_secrets) {
+		stream_init(volume_config());
+	}
+	volume_forget_key();
 }
 
 static void start_guests(void)
@@ -136,6 +144,7 @@ static void start_console(const struct boot_info *info)
 	commands_init(&facts);
 	console_add(vmm_commands, vmm_command_count);
 	console_add(net_commands, net_command_count);
+	console_add(stream_commands, stream_command_count);
 	console_start(&host);
 }
 
