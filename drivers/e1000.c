@@ -612,7 +612,7 @@ static void stuck_look(struct card *card, uint64_t now_ns)
 {
 	char name[PCI_NAME_SIZE];
 
-	if (tx_used(card) == 0 || !card->nic.link.up || now_ns - card->tx_moved_ns < STUCK_NS) {
+	if (tx_used(card) == 0 || !card->nic.link.up || now_ns < card->tx_moved_ns + STUCK_NS) {
 		return;
 	}
 	log_warn("NIC %s: %s has sent nothing for 2 s and is reset; if this comes again, look at "
