@@ -32,7 +32,7 @@ BEHAVIOUR = [
           modules=(("one", bytes(range(256)) * 20 + b"odd"), ("two", b"2"))),
     Guest("memory", memory=16),
     Guest("memory_large", "memory", "ram=130", memory=130),
-    Guest("fpu"), Guest("idle"),
+    Guest("fpu"), Guest("vectors_stay"), Guest("idle"),
 ]
 
 # Guests that try to do harm, and go on.
@@ -150,6 +150,7 @@ STRICT = [Guest("cpuid"), Guest("msrs"), Guest("msr_storm", seconds=300)]
 # At the same time: registers and memory of each are its own.
 NEIGHBOURS = [
     *(Guest(f"fpu_{seed}", "fpu", f"seed={seed} rounds=60", seconds=180) for seed in (1, 2, 3)),
+    Guest("vectors_stay", "vectors_stay", "seed=4 rounds=60", seconds=180),
     Guest("memory", seconds=180),
     Guest("spin", "spin", ending=None),
 ]

@@ -14,7 +14,7 @@ from conftest import ROOT
 
 PAYLOADS = (
     "cpuid", "ports", "msrs", "apic_mmio", "timers", "interrupts", "exceptions", "modes",
-    "ept_hole", "xsetbv", "cr", "vmx", "smc", "fpu", "idle", "memory", "multiboot",
+    "ept_hole", "xsetbv", "cr", "vmx", "smc", "fpu", "vectors_stay", "idle", "memory", "multiboot",
     "prefixes", "single_step", "msr_storm", "io_storm", "bench_exit",
 )
 PASSED = 1  # the debug-exit device's status for code 0
