@@ -12,6 +12,10 @@
 /* Edge/level control registers of the PICs: bit set, the line is level. */
 #define PORT_ELCR_LOW 0x4d0
 #define PORT_ELCR_HIGH 0x4d1
+#define ELCR_UNSET 0
+#define ELCR_ABSENT 0xffff
+/* IRQs that no ISA device has: chipsets lead PCI there. */
+#define LINES_OF_PCI (BIT(5) | BIT(9) | BIT(10) | BIT(11))
 
 struct machine machine;
 
@@ -34,12 +38,16 @@ static const void *map_table(void *context, hpa_t hpa, size_t size)
 /*
  * A PC as the MP specification's default configurations have it (chapter 5):
  * one IOAPIC, ISA interrupts one to one, the timer on input 2 since 0 is the
- * PICs'. Which lines PCI devices share, only the ELCR knows.
+ * PICs'. Which lines PCI devices share, only the ELCR knows, where firmware has
+ * set it (OVMF under Bochs has not).
  */
 static void assume_pc(const struct boot_info *info)
 {
-	unsigned level = io_read8(PORT_ELCR_LOW) | (unsigned)io_read8(PORT_ELCR_HIGH) << 8;
+	uint64_t level = io_read8(PORT_ELCR_LOW) | (unsigned)io_read8(PORT_ELCR_HIGH) << 8;
 
+	if (level == ELCR_UNSET || level == ELCR_ABSENT) {
+		level = LINES_OF_PCI;
+	}
 	for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
 		machine.irqs[irq].gsi = irq == 0 ? 2 : irq;
 		machine.irqs[irq].level = level >> irq & 1;
