@@ -74,6 +74,10 @@ static const struct model {
 #define ENABLE_NS 1000000
 #define NS_PER_US 1000
 
+/* A word takes 50 us or so (5.2, at 1 MHz); at most 10 ms. */
+#define EEPROM_LOOKS_MAX 1000
+#define EEPROM_LOOK_US 10
+
 #define LOOK_NS 1000000000 /* between looks at the link and the counters */
 #define STUCK_NS 2000000000
 
@@ -751,18 +755,40 @@ static const struct model *model_of(const struct pci_device *device)
 	return NULL;
 }
 
-/* The address that the card reads from its EEPROM at a reset. */
+/* A word of the EEPROM; all ones when it does not come. */
+static uint32_t eeprom_read(const struct card *card, unsigned word)
+{
+	reg_write(card, REG_EERD, EERD_START | field_set(EERD_ADDRESS, word));
+	for (unsigned i = 0; i < EEPROM_LOOKS_MAX; i++) {
+		uint32_t value = reg_read(card, REG_EERD);
+
+		if (value & EERD_DONE) {
+			return (uint32_t)field_get(EERD_DATA, value);
+		}
+		delay_us(EEPROM_LOOK_US);
+	}
+	return UINT16_MAX;
+}
+
+/* The first three words of the EEPROM (5.6.1), which the card reads itself at a reset. */
 static int mac_read(struct card *card)
 {
-	uint32_t low = reg_read(card, REG_RAL), high = reg_read(card, REG_RAH);
+	uint32_t words[] = {reg_read(card, REG_RAL), 0, reg_read(card, REG_RAH)};
 	uint8_t *mac = card->nic.mac;
 
-	for (unsigned i = 0; i < 4; i++) {
-		mac[i] = (uint8_t)(low >> 8 * i);
+	words[1] = words[0] >> 16;
+	/* Bochs: it does not. */
+	if (words[0] == 0 && !(card->model->kind & IS_EXPRESS)) {
+		for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+			words[i] = eeprom_read(card, i);
+		}
 	}
-	mac[4] = (uint8_t)high;
-	mac[5] = (uint8_t)(high >> 8);
-	return (low == 0 && (uint16_t)high == 0) || (mac[0] & 1) ? -ENODEV : 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		mac[2 * i] = (uint8_t)words[i];
+		mac[2 * i + 1] = (uint8_t)(words[i] >> 8);
+	}
+	bool none = ((words[0] | words[1] | words[2]) & UINT16_MAX) == 0;
+	return none || (mac[0] & 1) ? -ENODEV : 0;
 }
 
 /* 82574 specification update, erratum 20: the transmitter hangs in L0s and L1. */

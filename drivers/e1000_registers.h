@@ -22,6 +22,11 @@
 #define STATUS_FD BIT(0)
 #define STATUS_LU BIT(1)
 #define STATUS_SPEED BITS(7, 6)
+#define REG_EERD 0x0014 /* laid out like this in the PCI and PCI-X ones */
+#define EERD_START BIT(0)
+#define EERD_DONE BIT(4)
+#define EERD_ADDRESS BITS(15, 8)
+#define EERD_DATA BITS(31, 16)
 #define REG_ICR 0x00c0 /* read clears, while all are masked */
 #define REG_IMS 0x00d0
 #define REG_IMC 0x00d8
