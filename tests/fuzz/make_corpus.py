@@ -125,6 +125,70 @@ def virtio_net():
               interrupt + poll + frame_in + used + poll)
 
 
+def dhcp():
+    """Records of what is on the wire (fuzz_dhcp.c)."""
+    def record(kind, data=b""):
+        return struct.pack("<BH", kind, len(data)) + data
+
+    def options(kind, lease=240):
+        return (bytes([53, 1, kind, 54, 4, 10, 0, 0, 254, 51, 4]) + struct.pack(">I", lease) +
+                bytes([58, 4, 0, 0, 0, 120, 59, 4, 0, 0, 0, 180, 1, 4, 255, 255, 255, 0,
+                       3, 4, 10, 0, 0, 254, 255]))
+
+    def wait(tens_of_ms):
+        return struct.pack("<BH", 3, tens_of_ms)
+
+    def packet(kind, *parts):
+        return record(1, bytes([kind]) + b"".join(parts))
+
+    def ip4(protocol, l4, destination=7, options=b""):
+        return (bytes([0x45 + len(options) // 4, 0]) +
+                struct.pack(">HHHBBH", 20 + len(options) + len(l4), 1, 0, 64, protocol, 0) +
+                bytes([10, 0, 0, 9, 10, 0, 0, destination]) + options + l4)
+
+    def ip6(header, l4, source=9, destination="1"):
+        to = {"1": b"\xfd" + bytes(14) + b"\x01", "all": b"\xff\x02" + bytes(13) + b"\x01"}
+        return (b"\x60\0\0\0" + struct.pack(">HBB", len(l4), header, 255) +
+                b"\xfd" + bytes(14) + bytes([source]) + to[destination] + l4)
+
+    def tcp(flags, number, data=b"", options=b"", ack=0):
+        return struct.pack(">HHIIBBHHH", 1234, 8551, number, ack, (5 + len(options) // 4) << 4,
+                           flags, 8192, 0, 0) + options + data
+
+    mac = bytes([2, 0, 0, 0, 0, 0x99])
+    bound = record(2, options(2)) + wait(20) + record(2, options(5)) + wait(200)
+    arp = packet(0, b"\0\1\x08\0\6\4\0\1", mac, bytes([10, 0, 0, 9]), bytes(6),
+                 bytes([10, 0, 0, 7]))
+    neighbour = packet(2, ip6(58, bytes([135, 0] + [0] * 6) + b"\xfd" + bytes(14) + b"\1" +
+                              b"\1\1" + mac))
+    write("dhcp", "bound", bound)
+    write("dhcp", "renewed", bound + wait(255) * 30 + record(2, options(5)) + wait(255))
+    write("dhcp", "refused", record(2, options(2)) + wait(20) + record(2, options(6)) + wait(255))
+    write("dhcp", "link", bound + record(4) + wait(50) + record(4) + wait(50) +
+          record(2, options(5)) + wait(255))
+    write("dhcp", "short-lease", record(2, options(2, 1)) + wait(20) + record(2, options(5, 1)) +
+          wait(255) * 40)
+    write("dhcp", "options-cut", record(2, options(2)[:9]) + record(2, bytes([53, 200, 2])))
+    write("dhcp", "overload", record(2, bytes([52, 1, 3]) + options(2)))
+    write("dhcp", "arp-ping", bound + arp + packet(1, ip4(1, bytes([8, 0] + [0] * 62))))
+    write("dhcp", "udp", bound + packet(1, ip4(17, struct.pack(">HHHH", 9, 9, 16, 0) + bytes(8))))
+    write("dhcp", "ip-options", bound + packet(1, ip4(1, bytes(8), options=b"\x83\7\4" + bytes(5))))
+    write("dhcp", "neighbour", wait(250) + neighbour + packet(2, ip6(58, bytes([128, 0] + [0] * 30))))
+    write("dhcp", "duplicate", packet(2, ip6(58, bytes([136, 0, 0, 0, 0x20, 0, 0, 0]) + b"\xfd" +
+                                             bytes(14) + b"\1\2\1" + mac, 1, "all")))
+    write("dhcp", "router", packet(2, ip6(58, bytes([134, 0, 0, 0, 64, 0, 7, 8] + [0] * 8) +
+                                          bytes([3, 4, 64, 0xc0] + [0] * 28), 9, "all")))
+    write("dhcp", "multicast-query", packet(2, ip6(58, bytes([130, 0] + [0] * 22), 9, "all")))
+    write("dhcp", "extension-headers", packet(2, ip6(0, bytes([60, 0] + [0] * 6 + [43, 0] + [0] * 6 +
+                                                             [44, 0] + [0] * 6 + [59, 0] + [0] * 14))))
+    write("dhcp", "tcp", bound + arp + packet(1, ip4(6, tcp(2, 1000, options=bytes(
+        [2, 4, 5, 180, 3, 3, 5, 1, 4, 2, 1, 1])))) + packet(1, ip4(6, tcp(16, 1001, b"x" * 100))) +
+        packet(1, ip4(6, tcp(24, 1200, b"y" * 100))) + packet(1, ip4(6, tcp(17, 1001))))
+    write("dhcp", "tcp6", wait(250) + neighbour + packet(2, ip6(6, tcp(2, 1000))) +
+          packet(0x42, ip6(6, tcp(4, 1001))))
+
+
 decode_and_emulate()
+dhcp()
 load()
 virtio_net()
