@@ -50,6 +50,23 @@ static void note_error(void *context, err_t error)
 	connection->pcb = NULL;
 }
 
+/* Behind what was received before. A card may leave a pbuf with headers alone: now empty. */
+static void append(struct connection *connection, struct pbuf *p)
+{
+	p->next = NULL;
+	p->tot_len = p->len;
+	if (p->len == 0) {
+		pbuf_free(p);
+		return;
+	}
+	if (connection->last == NULL) {
+		connection->first = p;
+	} else {
+		connection->last->next = p;
+	}
+	connection->last = p;
+}
+
 static err_t note_received(void *context, struct tcp_pcb *pcb, struct pbuf *p, err_t error)
 {
 	struct connection *connection = context;
@@ -58,17 +75,13 @@ static err_t note_received(void *context, struct tcp_pcb *pcb, struct pbuf *p, e
 	(void)error;
 	if (p == NULL) {
 		connection->state = CONNECTION_ENDED;
-		return ERR_OK;
 	}
-	if (connection->last == NULL) {
-		connection->first = p;
-	} else {
-		connection->last->next = p;
+	while (p != NULL) {
+		struct pbuf *next = p->next;
+
+		append(connection, p);
+		p = next;
 	}
-	while (p->next != NULL) {
-		p = p->next;
-	}
-	connection->last = p;
 	return ERR_OK;
 }
 
@@ -321,7 +334,6 @@ static void drop_first(struct connection *connection)
 	}
 	connection->first_offset = 0;
 	p->next = NULL;
-	p->tot_len = p->len;
 	pbuf_free(p);
 }
 
