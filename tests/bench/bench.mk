@@ -7,7 +7,8 @@ bare_sources := tests/bench/bare.c vmm/acpi.c base/config.c $(wildcard vmm/load*
 bare_objects := $(bare_sources:%.c=$(O)/efi/%.o)
 
 .PHONY: bench-programs
-bench-programs: $(O)/dyad.efi $(O)/bench/bare.efi $(O)/bench/init $(O)/guests/bench_exit
+bench-programs: $(O)/dyad.efi $(O)/bench/bare.efi $(O)/bench/init $(O)/guests/bench_exit \
+	$(O)/bench/net_native
 
 $(O)/bench/bare.so: $(bare_objects)
 	mkdir -p $(@D)
@@ -27,5 +28,10 @@ $(O)/bench/init: tests/bench/init.c
 	echo "  CC $@"
 	$(CC) $(warnings) -std=gnu17 -O2 -I. -ffreestanding -mgeneral-regs-only -fno-stack-protector -static \
 		-nostdlib -Wl,--build-id=none,-z,noexecstack -o $@ $<
+
+# Both ends of a stream, natively.
+$(O)/bench/net_native: $(O)/bench/tests/bench/net_native.o $(O)/bench/libdyad.a
+	echo "  LD $@"
+	gcc -O2 $^ -o $@
 
 -include $(shell find $(O)/efi/tests -name '*.d' 2>/dev/null)
