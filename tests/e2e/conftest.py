@@ -142,10 +142,10 @@ def boot_lab(make_image, tmp_path_factory):
         def start(confs, files=None, emulator="auto", seed=1, **machine):
             images = [make_image(conf, files) for conf in confs]
             folder = tmp_path_factory.mktemp("lab")
-            emulators = [choose(name)[0] for name in emulator.split(",")]
+            names = emulator.split(",") if "," in emulator else [emulator] * len(confs)
             lab = stack.enter_context(Lab(
-                Machine(**machine), images, emulators if len(emulators) > 1 else emulators[0],
-                seed, folder / "pcap" if len(confs) > 1 else None, folder))
+                Machine(**machine), images, [choose(name)[0] for name in names], seed,
+                folder / "pcap" if len(confs) > 1 else None, folder))
             lab.dyads = [Dyad(host) for host in lab.hosts]
             return lab
 

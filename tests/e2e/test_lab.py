@@ -4,6 +4,7 @@ import contextlib
 import filecmp
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -44,11 +45,23 @@ def test_the_same_input_gives_the_same_image(disk, tmp_path):
     (("run", "DISK", "--serial", "parrot"), "parrot"),
     (("run", "DISK", "--until", "("), "regular expression"),
     (("run", "DISK", "--emulator", "bochs", "--memory", "4096"), "2048"),
+    (("run", "DISK", "--emulator", "parrot"), "parrot"),
+    (("run", "DISK", "--emulator", "bochs,bochs"), "2 emulators for 1"),
+    (("run", "DISK", "--emulator", "bochs", "--nic", "e1000e"), "e1000"),
+    (("run", "DISK", "--nic", "default", "--fault", "colour=red"), "colour"),
+    (("run", "DISK", "DISK", "DISK"), "images"),
+    (("net", "1", "stats"), "hub at port 1"),
 ))
 def test_wrong_usage_is_named_with_status_2(disk, tmp_path, arguments, words):
     done = lab(*[disk if word == "DISK" else word for word in arguments], cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_keys_are_fresh():
+    keys = [lab("key").stdout for _ in range(2)]
+    assert keys[0] != keys[1]
+    assert all(re.fullmatch("[0-9a-f]{64}\n", key) for key in keys)
 
 
 def test_a_script_that_is_answered_ends_with_status_0(disk):
@@ -106,7 +119,7 @@ def test_no_process_outlives_the_lab(disk, number):
         os.close(process)
 
 
-def test_two_hosts_have_a_console_each(disk):
+def test_two_hosts_have_a_console_each_and_wires(disk):
     with contextlib.ExitStack() as stack:
         def spawn(*arguments):
             child = stack.enter_context(pexpect.spawn(LAB, list(arguments), encoding="latin-1",
@@ -115,6 +128,8 @@ def test_two_hosts_have_a_console_each(disk):
             return child
 
         one = spawn("run", str(disk), "--hosts", "2")
+        one.expect(r"network 1: commands at port (\d+)")
+        network = one.match[1]
         one.expect(r"host 2: console at port (\d+)")
         two = spawn("console", one.match[1])
         for host, word in ((one, "first"), (two, "second")):
@@ -124,6 +139,18 @@ def test_two_hosts_have_a_console_each(disk):
             host.expect("dyad> ")
         assert "second" not in one.logfile_read.getvalue()
         assert "first" not in two.logfile_read.getvalue()
+
+        assert lab("net", network, "cut 1 2").returncode == 0
+        assert lab("net", network, "set", "2", "1", "drop=1%").returncode == 0
+        stats = lab("net", network, "stats").stdout
+        assert re.search("^1 2 .* is_cut=1$", stats, re.MULTILINE)
+        assert re.search("^2 1 .* drop=0.01$", stats, re.MULTILINE)
+        # Both firmwares spoke there, and neither heard the other.
+        assert re.search("^serial 1 2 bytes=[1-9].* delivered=0", stats, re.MULTILINE)
+        assert re.search("^serial 2 1 bytes=[1-9].* delivered=0", stats, re.MULTILINE)
+        done = lab("net", network, "cut everything")
+        assert done.returncode == 2
+        assert "everything" in done.stderr
 
         processes = processes_of(one)
         for process in processes:

@@ -22,11 +22,11 @@ from .hub import Hub
 
 
 class Lab:
-    """`machine` and `emulator`: one for all hosts, or a list. `loop`: theirs."""
+    """`machine`, `emulators`: one for all hosts, or a list. `loop`: theirs."""
 
-    def __init__(self, machine, images, emulator=None, seed=1, pcap=None, log_dir=None, loop=None):
+    def __init__(self, machine, images, emulators=None, seed=1, pcap=None, log_dir=None, loop=None):
         count = len(images)
-        emulators = each(emulator or choose()[0], count)
+        emulators = each(emulators or choose()[0], count)
         sync = "none" if count == 1 else "slowdown"
         machines = [replace(one, sync=one.sync or sync) for one in each(machine, count)]
         loop = loop or Loop()
