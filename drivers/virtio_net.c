@@ -455,7 +455,7 @@ static int complete_sent(struct card *card)
 
 /* ---- Poll ----------------------------------------------------------------------- */
 
-/* What only an interrupt tells of, or, without one, nothing. */
+/* Registers are slow to read, and nothing in them changes without an interrupt. */
 static int look_at_state(struct card *card)
 {
 	if (virtio_pci_is_broken(&card->virtio)) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Split virtqueues: see virtqueue.h. Without event indices (virtio 1.1, 2.6.7.2):
- * a device that is busy sets its flag against kicks anyway, and interrupts are
- * off while the queue is polled.
+ * Split virtqueues: see virtqueue.h. Numbers in parentheses are sections of
+ * virtio 1.1.
+ *
+ * Without event indices (2.6.7.2, 2.6.10): a busy device sets its flag against
+ * kicks, one for ten frames in QEMU, and interrupts are off while a queue is polled.
  */
 #include "drivers/virtqueue.h"
 
@@ -11,10 +13,10 @@
 
 #include "base/check.h"
 
-/* virtio 1.1, 2.6.5. */
+/* Descriptors (2.6.5). */
 #define DESCRIPTOR_NEXT BIT(0)
 #define DESCRIPTOR_WRITE BIT(1)
-/* 2.6.6, 2.6.8. */
+/* Rings (2.6.6, 2.6.8). */
 #define AVAILABLE_NO_INTERRUPT BIT(0)
 #define USED_NO_NOTIFY BIT(0)
 
