@@ -92,16 +92,6 @@ static size_t heap_now(void)
 	return now;
 }
 
-static unsigned tcp_count(void)
-{
-	unsigned count = 0;
-
-	for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
-		count++;
-	}
-	return count;
-}
-
 static int setup(void **state)
 {
 	memset(&near, 0, sizeof(near));
