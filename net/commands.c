@@ -104,10 +104,10 @@ static void print_ip4(const struct netif *netif)
 	bool dhcp = netif_dhcp_data(netif) != NULL;
 
 	if (!ip4_addr_isany(netif_ip4_addr(netif))) {
-		console_print("          %s/%u%s", ip4addr_ntoa(netif_ip4_addr(netif)),
+		console_print("          %s/%u%s", interface_print_address(netif_ip_addr4(netif)),
 			      prefix_length(netif_ip4_netmask(netif)), dhcp ? " by DHCP" : "");
 		if (!ip4_addr_isany(netif_ip4_gw(netif))) {
-			console_print(", gateway %s", ip4addr_ntoa(netif_ip4_gw(netif)));
+			console_print(", gateway %s", interface_print_address(netif_ip_gw4(netif)));
 		}
 		console_print("\n");
 	} else if (dhcp) {
@@ -131,12 +131,16 @@ static void print_ip6(const struct interface *interface)
 		u8_t state = netif_ip6_addr_state(netif, i);
 
 		if (!ip6_addr_isinvalid(state) || ip6_addr_isduplicated(state)) {
-			console_print("          %s/64%s\n", ip6addr_ntoa(netif_ip6_addr(netif, i)),
+			console_print("          %s/64%s\n",
+				      interface_print_address(netif_ip_addr6(netif, i)),
 				      ip6_state(state));
 		}
 	}
 	if (!ip6_addr_isany(&interface->gateway6)) {
-		console_print("          gateway %s\n", ip6addr_ntoa(&interface->gateway6));
+		ip_addr_t gateway;
+
+		ip_addr_copy_from_ip6(gateway, interface->gateway6);
+		console_print("          gateway %s\n", interface_print_address(&gateway));
 	}
 }
 

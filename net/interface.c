@@ -9,6 +9,7 @@
  */
 #include "net/interface.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -494,7 +495,9 @@ int interface_parse_address(const char *text, ip_addr_t *address)
 	}
 	/* "10.1" is 10.0.0.1 to some, and 10.1.0.0 to others. */
 	if (IP_IS_V4(address)) {
-		return zone == NULL && strcmp(ipaddr_ntoa(address), plain) == 0 ? 0 : -EINVAL;
+		return zone == NULL && strcmp(interface_print_address(address), plain) == 0
+			       ? 0
+			       : -EINVAL;
 	}
 	if (!ip6_addr_islinklocal(ip_2_ip6(address))) {
 		return zone == NULL ? 0 : -EINVAL;
@@ -505,4 +508,15 @@ int interface_parse_address(const char *text, ip_addr_t *address)
 	}
 	ip6_addr_assign_zone(ip_2_ip6(address), IP6_UNICAST, &interface->netif);
 	return 0;
+}
+
+const char *interface_print_address(const ip_addr_t *address)
+{
+	static char text[IPADDR_STRLEN_MAX];
+
+	ipaddr_ntoa_r(address, text, sizeof(text));
+	for (char *c = text; *c != '\0'; c++) {
+		*c = (char)tolower(*c);
+	}
+	return text;
 }

@@ -84,10 +84,10 @@ static void tell_dhcp(const struct interface *interface, const ip_addr_t *old)
 
 	if (ip4_addr_isany(netif_ip4_addr(netif))) {
 		log_warn("%s: address %s is no longer ours: DHCP's lease has ended, or was refused",
-			 interface->name, ipaddr_ntoa(old));
+			 interface->name, interface_print_address(old));
 	} else {
 		log_info("%s: address %s by DHCP", interface->name,
-			 ip4addr_ntoa(netif_ip4_addr(netif)));
+			 interface_print_address(netif_ip_addr4(netif)));
 	}
 }
 
@@ -104,7 +104,8 @@ static void changed(struct netif *netif, netif_nsc_reason_t reason,
 
 		if (ip6_addr_isduplicated(netif_ip6_addr_state(netif, index))) {
 			log_error("%s: another host has the address %s: change one of the two",
-				  interface->name, ip6addr_ntoa(netif_ip6_addr(netif, index)));
+				  interface->name,
+				  interface_print_address(netif_ip_addr6(netif, index)));
 		}
 	}
 	route_update();

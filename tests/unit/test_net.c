@@ -233,7 +233,7 @@ static void test_duplicate_address(void **state)
 	net_run(1);
 	netif = &interface_find("net0")->netif;
 	assert_false(ip6_addr_isvalid(netif_ip6_addr_state(netif, 1)));
-	assert_logged("net0: another host has the address FD00::1: change one of the two");
+	assert_logged("net0: another host has the address fd00::1: change one of the two");
 }
 
 /* ---- DHCP ------------------------------------------------------------------------------- */

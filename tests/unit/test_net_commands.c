@@ -282,8 +282,8 @@ static void test_net(void **state)
 	assert_says("net0      link up, 1000 Mbit/s full duplex, MTU 1500\n");
 	assert_says("Fake 1000 (fake), 52:54:00:12:34:01, polled, checks what is received\n");
 	assert_says("          10.0.0.1/24\n");
-	assert_says("          FD00::1/64\n");
-	assert_says("          FE80::5054:FF:FE12:3401/64\n");
+	assert_says("          fd00::1/64\n");
+	assert_says("          fe80::5054:ff:fe12:3401/64\n");
 	fake.now_ns += 1000 * MS;
 	card->nic.stats.rx_bytes += 125000;
 	assert_int_equal(run("net"), 0);
