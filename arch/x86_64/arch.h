@@ -267,6 +267,8 @@ struct vcpu_state {
 	uint64_t efer, pat, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t interruptibility; /* bit 0 STI, 1 MOV SS, 3 NMI blocking */
+	/* Debug traps before the next instruction: as DR6, bit 12 when one is enabled. */
+	uint64_t pending_debug;
 	uint64_t event_kind; /* enum vcpu_event_kind: to be delivered first */
 	uint64_t event_vector, event_has_error, event_error, event_length;
 };

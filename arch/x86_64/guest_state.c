@@ -24,6 +24,10 @@
 #define PAT_RESERVED UINT64_C(0xf8f8f8f8f8f8f8f8)
 #define PDPTE_PRESENT BIT(0)
 #define PDPTE_RESERVED (BITS(63, 52) | BITS(8, 5) | BITS(2, 1))
+/* Pending debug exceptions (SDM 3, table 26-4) */
+#define DEBUG_BREAKPOINTS BITS(3, 0)
+#define DEBUG_ENABLED BIT(12)
+#define DEBUG_STEP BIT(14)
 /* Exceptions that push an error code outside real mode. */
 #define VECTORS_WITH_ERROR (BIT(8) | BITS(14, 10) | BIT(17))
 
@@ -323,6 +327,16 @@ static bool event_is_possible(const struct vcpu_state *s)
 	}
 }
 
+/* A single step that is held back must be pending, and no other then (28.3.1.5). */
+static bool pending_debug_is_possible(const struct vcpu_state *s)
+{
+	bool step = (s->pending_debug & DEBUG_STEP) != 0;
+	bool held_back = (s->interruptibility & 3) != 0;
+
+	return !(s->pending_debug & ~(DEBUG_BREAKPOINTS | DEBUG_ENABLED | DEBUG_STEP)) &&
+	       (!held_back || step == ((s->rflags & RFLAGS_TF) != 0));
+}
+
 static const char *check_rip_and_event(const struct vcpu_state *s)
 {
 	bool code64 = (s->efer & EFER_LMA) && (s->segment[SEG_CS].attributes & SEG_ATTR_L);
@@ -341,6 +355,9 @@ static const char *check_rip_and_event(const struct vcpu_state *s)
 	if ((blocked & ~(BIT(0) | BIT(1) | BIT(3))) || (blocked & 3) == 3 ||
 	    ((blocked & BIT(0)) && !(s->rflags & RFLAGS_IF))) {
 		return "the interruptibility state is impossible";
+	}
+	if (!pending_debug_is_possible(s)) {
+		return "the pending debug exceptions are impossible";
 	}
 	if (!event_is_possible(s)) {
 		return "the pending event is impossible";

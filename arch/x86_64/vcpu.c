@@ -493,6 +493,7 @@ void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
 		.sysenter_esp = vmcs_read(VMCS_GUEST_SYSENTER_ESP),
 		.sysenter_eip = vmcs_read(VMCS_GUEST_SYSENTER_EIP),
 		.interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY),
+		.pending_debug = vmcs_read(VMCS_GUEST_PENDING_DEBUG),
 	};
 	memcpy(state->gpr, vcpu->gpr, sizeof(state->gpr));
 	state->gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
@@ -522,13 +523,6 @@ static void set_control_registers(const struct vcpu_state *state)
 	for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++) {
 		vmcs_write(VMCS_GUEST_PDPTE0 + 2 * i, state->pdpte[i]);
 	}
-}
-
-uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility)
-{
-	bool held_back = (interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) != 0;
-
-	return (rflags & RFLAGS_TF) && held_back ? PENDING_DEBUG_SINGLE_STEP : 0;
 }
 
 int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
@@ -570,8 +564,7 @@ int vcpu_set_state(struct vcpu *vcpu, const struct vcpu_state *state)
 	vmcs_write(VMCS_GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmcs_write(VMCS_GUEST_SYSENTER_EIP, state->sysenter_eip);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state->interruptibility);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-		   vcpu_pending_debug(state->rflags, state->interruptibility));
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, state->pending_debug);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	live_write(&live);
 	set_event(vcpu, state);

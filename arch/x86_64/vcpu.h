@@ -60,12 +60,6 @@ int vmx_enter(struct vcpu *vcpu, bool launched);
 void vmx_exit_point(void);
 
 /*
- * Pending debug exceptions for this RFLAGS and interruptibility: a single step
- * that STI or MOV SS holds back (SDM 3, 28.3.1.5). (vcpu.c)
- */
-uint64_t vcpu_pending_debug(uint64_t rflags, uint64_t interruptibility);
-
-/*
  * Host interrupts that wait are taken by the host's own handlers. A guest that
  * leaves again and again never gets as far as to be interrupted.
  */

@@ -132,6 +132,16 @@ static void undo_nmi_unblocking(bool unblocked)
 	}
 }
 
+/* What VM entry wants pending: a single step that STI or MOV SS holds back (28.3.1.5). */
+static uint64_t pending_debug(void)
+{
+	bool held_back = (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) &
+			  (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) != 0;
+	bool step = (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) != 0;
+
+	return held_back && step ? PENDING_DEBUG_SINGLE_STEP : 0;
+}
+
 #define DEBUG_QUALIFICATION (BITS(3, 0) | BITS(14, 13))
 #define DR6_CAUSES (BITS(3, 0))
 
@@ -157,9 +167,7 @@ static void decode_exception(struct vcpu *vcpu, struct exit *exit)
 		dr6_write((dr6_read() & ~DR6_CAUSES) | (qualification & DEBUG_QUALIFICATION));
 		vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
 		/* The exit cleared what was pending, and VM entry wants it back. */
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-			   vcpu_pending_debug(vmcs_read(VMCS_GUEST_RFLAGS),
-					      vmcs_read(VMCS_GUEST_INTERRUPTIBILITY)));
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending_debug());
 	}
 	if (keep_interrupted_event(vcpu)) {
 		vcpu_inject_exception(vcpu, (uint8_t)vector, (info & INTERRUPTION_HAS_ERROR) != 0,

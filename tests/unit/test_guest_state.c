@@ -125,6 +125,15 @@ static void state_with_int_n(struct vcpu_state *s)
 	s->event_length = 2;
 }
 
+/* Behind MOV SS, with a single step to come. */
+static void state_held_step(struct vcpu_state *s)
+{
+	state_flat(s);
+	s->rflags |= RFLAGS_TF;
+	s->interruptibility = BIT(1);
+	s->pending_debug = BIT(14);
+}
+
 /* ---- One field of them changed --------------------------------------------------- */
 
 #define SET(member, value) \
@@ -146,6 +155,7 @@ static const char code[] = "CS is neither accessed code nor the flat data of rea
 static const char rip[] = "RIP is beyond the addresses of its mode";
 static const char rflags[] = "RFLAGS has reserved bits changed";
 static const char blocking[] = "the interruptibility state is impossible";
+static const char debug[] = "the pending debug exceptions are impossible";
 static const char event[] = "the pending event is impossible";
 static const char cr4[] = "CR4 has bits that this guest's CPU does not have";
 static const char efer[] = "EFER has bits that this guest's CPU does not have";
@@ -303,6 +313,16 @@ static const struct change {
 	{state_user, SET(interruptibility, 3), blocking},
 	{state_flat, SET(interruptibility, BIT(2)), blocking},
 	{state_flat, SET(interruptibility, BIT(4)), blocking},
+	{state_flat, SET(pending_debug, BITS(3, 0) | BIT(12) | BIT(14)), POSSIBLE},
+	{state_flat, SET(pending_debug, BIT(4)), debug},
+	{state_flat, SET(pending_debug, BIT(11)), debug},
+	{state_flat, SET(pending_debug, BIT(13)), debug},
+	{state_flat, SET(pending_debug, BIT(15)), debug},
+	{state_flat, SET(pending_debug, BIT(63)), debug},
+	{state_held_step, SET(dr6, DR6_INIT), POSSIBLE},
+	{state_held_step, SET(pending_debug, 0), debug},
+	{state_held_step, SET(rflags, 2), debug},
+	{state_held_step, SET(interruptibility, 0), POSSIBLE},
 
 	{state_flat, SET(event_kind, VCPU_EVENT_SOFTWARE_EXCEPTION + 1), event},
 	{state_flat, SET(event_has_error, 1), event},
