@@ -128,6 +128,7 @@ static void test_ping_other_answers(void **state)
 	answer(card, "10.0.0.9");
 	card->incoming[0]->bytes[38] ^= 1;
 	net_run(1);
+	assert_int_equal(text_size, 0);
 	answer(card, "10.0.0.9");
 	card->incoming[0]->bytes[60] ^= 1;
 	net_run(1);
