@@ -78,8 +78,8 @@ static const struct model {
 #define EEPROM_LOOKS_MAX 1000
 #define EEPROM_LOOK_US 10
 
-#define LOOK_NS 1000000000 /* between looks at the link and the counters */
-#define STUCK_NS 2000000000
+#define LOOK_NS UINT64_C(1000000000) /* between looks at the link and the counters */
+#define STUCK_NS (2 * LOOK_NS)
 
 enum card_state { CARD_STOPPED, CARD_QUIET, CARD_RESETTING, CARD_ENABLING, CARD_RUNNING };
 

@@ -16,7 +16,7 @@
 static const struct nic_driver *const drivers[] = {&e1000_driver, &virtio_net_driver};
 
 static struct nic *nics[NIC_COUNT_MAX];
-static unsigned count;
+static unsigned card_count;
 
 static struct {
 	struct nic_buffer *buffers;
@@ -99,14 +99,14 @@ static void nic_add(struct nic *nic)
 	const uint8_t *mac = nic->mac;
 	char name[PCI_NAME_SIZE];
 
-	nics[count++] = nic;
+	nics[card_count++] = nic;
 	log_info("NIC %s: %s, %02x:%02x:%02x:%02x:%02x:%02x", pci_name(nic->device, name),
 		 nic->model, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
 static void device_probe(struct pci_device *device)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(drivers) && count < NIC_COUNT_MAX; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(drivers) && card_count < NIC_COUNT_MAX; i++) {
 		struct nic *nic = drivers[i]->probe(device);
 
 		if (nic) {
@@ -118,21 +118,21 @@ static void device_probe(struct pci_device *device)
 
 void nic_init(void)
 {
-	count = 0;
+	card_count = 0;
 	for (unsigned i = 0; i < pci_device_count(); i++) {
 		device_probe(pci_device_at(i));
 	}
-	if (count > 0) {
-		pool_init(BUFFERS_KEPT + count * BUFFERS_PER_CARD);
+	if (card_count > 0) {
+		pool_init(BUFFERS_KEPT + card_count * BUFFERS_PER_CARD);
 	}
 }
 
 unsigned nic_count(void)
 {
-	return count;
+	return card_count;
 }
 
 struct nic *nic_at(unsigned index)
 {
-	return index < count ? nics[index] : NULL;
+	return index < card_count ? nics[index] : NULL;
 }
