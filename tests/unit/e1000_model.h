@@ -249,6 +249,8 @@ static unsigned register_of(const volatile void *reg)
 	uintptr_t offset = (uintptr_t)reg - (uintptr_t)chip.registers;
 
 	CHECK(offset < MODEL_REGISTERS_SIZE);
+	/* What the firmware left running is silent until it is reset. */
+	CHECK(chip.resets > 0 || !chip.master);
 	chip.accesses++;
 	return (unsigned)offset;
 }
