@@ -65,7 +65,8 @@ static void show_time(const struct record *record)
 {
 	unsigned s = (unsigned)(record->time_us / US_PER_S % (24 * 60 * 60));
 
-	console_print("%c %02u:%02u:%02u.%06u\n", record->out ? 'O' : 'I', s / 3600, s / 60 % 60,
+	/* The row that the prompt was in is not the time's, whoever reads the line raw. */
+	console_print("\n%c %02u:%02u:%02u.%06u\n", record->out ? 'O' : 'I', s / 3600, s / 60 % 60,
 		      s % 60, (unsigned)(record->time_us % US_PER_S));
 }
 
@@ -92,7 +93,6 @@ static void show_frame(void)
 		byte_queue_read(&pcap.queue, row, size);
 		show_row(offset, row, size);
 	}
-	console_print("\n");
 }
 
 static void end(void)
