@@ -269,8 +269,8 @@ static void end(struct stream *stream, const char *reason, bool slowly)
 	char peer[IPADDR_STRLEN_MAX];
 
 	if (stream->state == OPEN) {
-		log_info("stream %s with %s ended: %s", service_names[stream->service],
-			 peer_text(stream, peer), reason);
+		log_info("stream %s with %s (%s) ended: %s", service_names[stream->service],
+			 stream->peer_name, peer_text(stream, peer), reason);
 	} else {
 		log_warn("no stream %s to the partner: %s", service_names[stream->service], reason);
 	}

@@ -134,6 +134,11 @@ static int error_of(struct tls *tls, int result)
 	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
 		return alert_error(tls);
 	case MBEDTLS_ERR_SSL_INVALID_MAC:
+		if (tls->ssl.state == MBEDTLS_SSL_HANDSHAKE_OVER) {
+			tls->error = "a record was damaged on its way";
+			return -EPROTO;
+		}
+		/* fall through */
 	case MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY:
 		tls->error = "it has another key than we";
 		return -EACCES;
