@@ -29,7 +29,9 @@
 #include "drivers/nic.h"
 #include "drivers/pci.h"
 #include "drivers/serial.h"
+#include "net/beat.h"
 #include "net/net.h"
+#include "net/probe.h"
 #include "net/random.h"
 #include "net/stream.h"
 #include "vmm/commands.h"
@@ -44,7 +46,7 @@ static struct serial com1;
 extern uintptr_t __stack_chk_guard;
 
 /* What CPU 0 does beside its guests, in this order, at each turn. */
-static service_fn *const services[] = {console_step, net_step, NULL};
+static service_fn *const services[] = {beat_step, console_step, net_step, stream_step, NULL};
 
 /* From here on there is a log that someone sees. */
 static void start_log(void)
@@ -113,6 +115,8 @@ static void start_network(void)
 	net_init(volume_config());
 	if (has_secrets) {
 		stream_init(volume_config());
+		probe_init();
+		beat_init(volume_config());
 	}
 	volume_forget_key();
 }
@@ -145,6 +149,7 @@ static void start_console(const struct boot_info *info)
 	console_add(vmm_commands, vmm_command_count);
 	console_add(net_commands, net_command_count);
 	console_add(stream_commands, stream_command_count);
+	console_add(beat_commands, beat_command_count);
 	console_start(&host);
 }
 
