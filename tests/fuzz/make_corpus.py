@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the corpora of fuzz_decode, fuzz_emulate, fuzz_load and fuzz_virtio_net.
+"""Writes the corpora of fuzz_beat, fuzz_decode, fuzz_dhcp, fuzz_emulate, fuzz_load,
+fuzz_stream and fuzz_virtio_net.
 
     tests/fuzz/make_corpus.py      (from the root of the repository)
 """
@@ -188,7 +189,78 @@ def dhcp():
           packet(0x42, ip6(6, tcp(4, 1001))))
 
 
+def beat():
+    def sized(data):
+        return bytes([len(data) // 2]) + data
+
+    def fields(session, peer, sequence, sent, echo, age):
+        return struct.pack("<6Q", session, peer, sequence, sent, echo, age)
+
+    now = 1_000_000_000
+    partner = b"\4\0" * 3
+    raw = b"DYHB\1\0" + struct.pack("<H", 0) + fields(2, 1, 1, now, now, 0) + bytes(16)
+    write("beat", "partner", partner + b"\2\x64" + b"\4\1" * 3)
+    write("beat", "restart", partner + b"\6\2\xff\2\xff" + partner + b"\5\0")
+    write("beat", "raw", b"\0\1" + sized(raw) + b"\0\1" + sized(raw[:70]))
+    write("beat", "greeting", b"\1\0" + sized(fields(3, 0, 1, now, 0, 0)) + b"\0\0")
+    write("beat", "signed", b"\1\2" + sized(fields(3, 1, 200, now, now, 0)) + b"\1\x20"
+          + partner + b"\1\2" + sized(fields(3, 1, 100, now, now, 0)) + b"\1\0\7")
+    write("beat", "line", b"\3" + sized(b"\xc0\xdb\xdc" + raw + b"\xdb\xdd\xc0\xc0\xdb\1"))
+
+
+def stream():
+    """Records of what the other end of a connection does (fuzz_stream.c)."""
+    def record(kind, data=b""):
+        return bytes([kind]) + struct.pack("<H", len(data)) + data
+
+    def frame(kind, data=b"", size=None, reserved=0):
+        return struct.pack("<IHH", len(data) if size is None else size, kind, reserved) + data
+
+    def greeting(kind, version, word, name=b"beta"):
+        return record(1, frame(kind, struct.pack("<HH", version, word) + name.ljust(32, b"\0")))
+
+    def handshake(kind, body):
+        message = bytes([kind]) + len(body).to_bytes(3, "big") + body
+        return b"\x16\3\3" + len(message).to_bytes(2, "big") + message
+
+    shake = record(5)
+    hello = shake + greeting(1, 1, 0)
+    answer = shake + greeting(2, 1, 0)
+    # An empty session, TLS_PSK_WITH_AES_128_GCM_SHA256, no compression; extended master secret.
+    client = b"\3\3" + bytes(32) + b"\0\0\2\0\xa8\1\0\0\4\0\x17\0\0"
+    server = b"\3\3" + bytes(32) + b"\0\0\xa8\0\0\4\0\x17\0\0"
+    exchange = handshake(16, b"\0\4dyad") + b"\x14\3\3\0\1\1\x16\3\3\0\x28" + bytes(40)
+    write("stream", "garbage", b"\0" + record(0, b"GET / HTTP/1.1\r\n\r\n"))
+    write("stream", "client-hello", b"\0" + record(0, handshake(1, client)) +
+          record(0, exchange))
+    write("stream", "client-hello-cut", b"\0" + record(0, handshake(1, client)[:20]) + record(3))
+    write("stream", "server-hello", b"\1" + record(2) + record(0, handshake(2, server)) +
+          record(0, handshake(14, b"")) + record(0, b"\x14\3\3\0\1\1"))
+    write("stream", "alert", b"\1" + record(2) + record(0, b"\x15\3\3\0\2\2\x14"))
+    write("stream", "silence", b"\0" + record(2, bytes(251)))
+    write("stream", "silence-with-key", b"\0" + shake + record(2, bytes(251)))
+    write("stream", "broken", b"\1" + record(2) + record(4))
+    write("stream", "damaged-handshake", b"\0" + record(6, b"\x50\0\1") + shake)
+    write("stream", "frames", b"\0" + hello + record(1, frame(7, b"x" * 100)) +
+          record(1, frame(8) + frame(9, b"y" * 20)[:15]) + record(1, (b"y" * 20)[7:]) +
+          record(7, b"\3\x20\xff"))
+    write("stream", "answered", b"\1" + answer + record(7, b"\x10\xff\xff\xff") + record(3))
+    write("stream", "refused", b"\1" + shake + greeting(2, 1, 3))
+    write("stream", "slow", b"\0" + hello + record(7, b"\0") + record(1, frame(7, b"z" * 50) * 9) +
+          record(7, b"\1") + record(7, b"\2"))
+    write("stream", "oversized", b"\0" + hello + record(1, frame(7, size=65537)))
+    write("stream", "largest", b"\0" + hello + record(1, frame(7, size=65536)) +
+          record(1, b"a" * 16000) * 4 + record(1, b"a" * 1536))
+    write("stream", "reserved", b"\0" + hello + record(1, frame(7, b"", reserved=1)))
+    write("stream", "version", b"\0" + shake + greeting(1, 2, 0))
+    write("stream", "service", b"\0" + shake + greeting(1, 1, 7))
+    write("stream", "name", b"\0" + shake + greeting(1, 1, 0, b"a\nb"))
+    write("stream", "damaged-record", b"\0" + hello + record(6, b"\6\0\1") + record(1, frame(1)))
+
+
+beat()
 decode_and_emulate()
 dhcp()
 load()
+stream()
 virtio_net()
