@@ -25,6 +25,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "net/random.h"
 
 /* Acknowledgements, heartbeats and the like: copied when buffers are few. */
 #define SMALL_FRAME 512
@@ -454,6 +455,7 @@ int interface_add(struct nic *nic, const char *name, unsigned mtu)
 		return -ENOMEM;
 	}
 	count++;
+	random_mix(nic->mac, sizeof(nic->mac));
 	netif_set_up(&interface->netif);
 	netif_create_ip6_linklocal_address(&interface->netif, 1);
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/x86_64/arch.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "net/hmac.h"
 
@@ -35,6 +36,12 @@ static void update(const void *seed, size_t size)
 	}
 	wipe(input, sizeof(input));
 	wipe(secret, sizeof(secret));
+}
+
+void random_mix(const void *bytes, size_t size)
+{
+	CHECK(size <= SEED_WORDS * sizeof(uint64_t));
+	update(bytes, size);
 }
 
 static int reseed(void)

@@ -19,6 +19,12 @@
 int random_init(void) MUST_CHECK;
 
 /*
+ * Mixes in what tells this host from others, at most 64 bytes: two whose CPUs'
+ * generators start alike, as emulators' do, then draw different numbers.
+ */
+void random_mix(const void *bytes, size_t size);
+
+/*
  * Fills `size` bytes. -ENODEV or -EIO when random_init failed or the CPU does not
  * deliver the next seed: the bytes are zero then.
  */

@@ -148,6 +148,21 @@ static void test_random_bytes(void **state)
 	assert_int_equal(fake.fpu_count, 0);
 }
 
+/* Two hosts whose generators start alike. */
+static void test_random_mixed(void **state)
+{
+	uint8_t numbers[2][16];
+
+	(void)state;
+	for (uint8_t host = 0; host < 2; host++) {
+		fake_arch_reset(0);
+		assert_int_equal(random_init(), 0);
+		random_mix(&host, sizeof(host));
+		assert_int_equal(random_bytes(numbers[host], sizeof(numbers[host])), 0);
+	}
+	assert_memory_not_equal(numbers[0], numbers[1], sizeof(numbers[0]));
+}
+
 static void check_without_seed(int error, const char *expected)
 {
 	uint8_t bytes[4] = {1, 2, 3, 4};
@@ -200,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_hkdf),
 		cmocka_unit_test(test_purposes),
 		cmocka_unit_test(test_random_bytes),
+		cmocka_unit_test(test_random_mixed),
 		cmocka_unit_test(test_random_without_seed),
 		cmocka_unit_test(test_random_fails_later),
 	};
