@@ -26,6 +26,7 @@
 #include "boot/version.h"
 #include "boot/volume.h"
 #include "console/console.h"
+#include "drivers/commands.h"
 #include "drivers/nic.h"
 #include "drivers/pci.h"
 #include "drivers/serial.h"
@@ -147,6 +148,7 @@ static void start_console(const struct boot_info *info)
 	facts.boot_ticks = tsc_now() - info->tsc_loader_start;
 	commands_init(&facts);
 	console_add(vmm_commands, vmm_command_count);
+	console_add(drivers_commands, drivers_command_count);
 	console_add(net_commands, net_command_count);
 	console_add(stream_commands, stream_command_count);
 	console_add(beat_commands, beat_command_count);
