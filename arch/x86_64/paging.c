@@ -230,9 +230,13 @@ void *mmio_map(hpa_t hpa, uint64_t size)
 	if (hpa.v >= limit || size > limit - hpa.v) {
 		return NULL;
 	}
+	/* Placed so that large pages can map it. */
+	if (length >= 2 * MIB) {
+		virt = align_up(virt, 2 * MIB) + base % (2 * MIB);
+	}
 
 	/* A page stays free behind each, against overruns. */
-	dynamic_next += length + PAGE_SIZE;
+	dynamic_next = virt + length + PAGE_SIZE;
 	if (!map(root, virt, base, length, MAP_DATA | MAP_UNCACHED)) {
 		return NULL;
 	}
