@@ -143,8 +143,8 @@ enum refusal {
 };
 
 static const char *const refusal_texts[] = {
-	[REFUSAL_KEY] = "it has another key than we, or repeats what it has overheard: `key` in "
-			"[partner] must be the same on both hosts",
+	[REFUSAL_KEY] = ("it has another key than we, or repeats what it has overheard: `key` in "
+			 "[partner] must be the same on both hosts"),
 	[REFUSAL_FOREIGN] = "what it sends is not what a Dyad host sends here",
 	[REFUSAL_SILENT] = "it did not show the key within 5 s",
 	[REFUSAL_GONE] = "it went away before it showed the key",

@@ -124,6 +124,17 @@ static int alert_error(struct tls *tls)
 	}
 }
 
+/* A record that cannot be decrypted: the first one shows the key. */
+static int key_error(struct tls *tls)
+{
+	if (tls->ssl.state == MBEDTLS_SSL_HANDSHAKE_OVER) {
+		tls->error = "a record was damaged on its way";
+		return -EPROTO;
+	}
+	tls->error = "it has another key than we";
+	return -EACCES;
+}
+
 /* What an error of mbedTLS means here. */
 static int error_of(struct tls *tls, int result)
 {
@@ -134,14 +145,8 @@ static int error_of(struct tls *tls, int result)
 	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
 		return alert_error(tls);
 	case MBEDTLS_ERR_SSL_INVALID_MAC:
-		if (tls->ssl.state == MBEDTLS_SSL_HANDSHAKE_OVER) {
-			tls->error = "a record was damaged on its way";
-			return -EPROTO;
-		}
-		/* fall through */
 	case MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY:
-		tls->error = "it has another key than we";
-		return -EACCES;
+		return key_error(tls);
 	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
 		tls->error = "closed by the partner";
 		return -EPIPE;
