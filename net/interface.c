@@ -518,7 +518,7 @@ const char *interface_print_address(const ip_addr_t *address)
 
 	ipaddr_ntoa_r(address, text, sizeof(text));
 	for (char *c = text; *c != '\0'; c++) {
-		*c = (char)tolower(*c);
+		*c = (char)tolower((unsigned char)*c);
 	}
 	return text;
 }
