@@ -15,6 +15,7 @@ import pexpect
 import pytest
 
 from conftest import DETACH, PROMPT, ROOT
+from labkit.emulator import LabError
 
 LAB = str(ROOT / "tools/lab")
 
@@ -170,6 +171,65 @@ def test_two_hosts_have_a_console_each_and_wires(disk):
             child.close()
             assert child.exitstatus == 0
         assert len(ended(processes)) == 3
+
+
+def pair_conf(own, other):
+    return (f"[interface net0]\naddress = 10.0.0.{own}/24\naddress = fd00::{own}/64\n"
+            f"[partner]\naddress = 10.0.0.{other}\nserial = com2\nkey = {'5a' * 32}\n")
+
+
+@pytest.mark.parametrize("emulator", ("bochs", "qemu-tcg", "bochs,qemu-tcg"))
+def test_the_hub_joins_hosts_of_any_emulator(boot_lab, emulator):
+    lab = boot_lab([pair_conf(1, 2), pair_conf(2, 1)], emulator=emulator, nics=("",))
+    for dyad in lab.dyads:
+        dyad.boot()
+    for dyad, partner in zip(lab.dyads, ("10.0.0.2", "10.0.0.1")):
+        dyad.expect("net0: link up")
+        dyad.type(f"ping {partner} 3")
+        dyad.expect("3 sent, 3 received")
+    lab.hub.cut(2, 1)
+    lab.dyads[0].type("ping 10.0.0.2 2")
+    lab.dyads[0].expect("2 sent, 0 received")
+    assert lab.hub.stats()[1, 2]["cut"] == 0
+    assert lab.hub.stats()[2, 1]["cut"] > 0
+    for host in lab.hosts:
+        host.stop()
+
+
+def test_the_serial_cable_joins_hosts(boot_lab):
+    lab = boot_lab([pair_conf(1, 2), pair_conf(2, 1)], nics=("",))
+    for dyad in lab.dyads:
+        dyad.boot()
+
+    def wait_for(direction, count):
+        """Until a heartbeat had this fate."""
+        before = lab.hub.stats()["serial", *direction][count]
+        for _ in range(1000):
+            if lab.hub.stats()["serial", *direction][count] > before:
+                return
+            lab.dyads[0].command("info")
+        pytest.fail(f"no heartbeat {direction} was {count}")
+
+    wait_for((1, 2), "delivered")
+    wait_for((2, 1), "delivered")
+    lab.hub.cut_serial(1, 2)
+    wait_for((1, 2), "cut")
+    wait_for((2, 1), "delivered")
+    for host in lab.hosts:
+        host.stop()
+
+
+def test_the_cable_of_a_qemu_host_can_be_pulled(boot_lab):
+    dyad = boot_lab([pair_conf(1, 2)], emulator="qemu-tcg", nics=("",)).dyads[0].boot()
+    dyad.expect("net0: link up")
+    dyad.host.control("set_link", name="nic0", up=False)
+    dyad.expect("net0: link down")
+    dyad.host.control("set_link", name="nic0", up=True)
+    dyad.expect("net0: link up")
+    with pytest.raises(LabError, match="no_such_command"):
+        dyad.host.control("no_such_command")
+    dyad.host.control("system_reset")
+    dyad.boot()
 
 
 def test_an_image_serves_several_labs_at_once(disk):
