@@ -2,8 +2,8 @@
 /*
  * lwIP's options: those that differ from lwip/opt.h, or that others rely on.
  *
- * Memory: all of lwIP's is static, in its own heap and pools, about 2.5 MiB. Received
- * frames stay in the cards' buffers (custom pbufs); what is sent is in the heap.
+ * Memory: all of lwIP's is static, in its own heap and pools, about 900 KiB. Received
+ * frames stay in the cards' buffers (custom pbufs); of what is sent, the heap has headers.
  * When either is short lwIP says ERR_MEM and goes on later.
  */
 #ifndef NET_PORT_LWIPOPTS_H
@@ -22,8 +22,11 @@
 #define MEMP_MEM_MALLOC 0
 #define MEM_ALIGNMENT 8
 
-/* Two streams with full send buffers, an eighth on top for headers. */
-#define MEM_SIZE (2 * (TCP_SND_BUF + TCP_SND_BUF / 8))
+/*
+ * Headers of MEMP_NUM_TCP_SEG segments, and small datagrams: what TCP sends lies in the
+ * rings of net/stream.c.
+ */
+#define MEM_SIZE (640 * 1024)
 
 /* For frames that a driver receives by copying: ours do not. */
 #define PBUF_POOL_SIZE 0
