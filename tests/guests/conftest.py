@@ -18,13 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 from labkit import image  # noqa: E402
+from labkit.dyad import DETACH, PROMPT, Dyad  # noqa: E402
 from labkit.emulator import Machine, choose  # noqa: E402
 from labkit.host import Host, Missing  # noqa: E402
 
 GUESTS_MAX = 16  # base/config.h, CONFIG_GUEST_MAX
 BOOT_SECONDS = 300
-PROMPT = r"^dyad> "
-DETACH = "\x1d"
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,12 @@ class Guest:
         return "\n".join(lines) + "\n\n"
 
 
-class Dyad:
-    """A host with its console at the prompt."""
+class Payloads(Dyad):
+    """A host that runs payloads."""
 
     def __init__(self, host):
-        self.host = host
+        super().__init__(host)
         self._started = {}  # by guest's name: where in the host's text that was
-
-    def command(self, line, timeout=60):
-        return self.host.ask(line, PROMPT, timeout)
-
-    def free_pages(self):
-        answer = self.command("info")
-        match = re.search(r"(\d+) pages\)", answer)
-        assert match, f"no count of free pages in:\n{answer}"
-        return int(match.group(1))
 
     def start(self, guest):
         self._started[guest.name] = len(self.host.text)
@@ -153,7 +143,7 @@ def booted(guests, folder, **machine):
     image.build(folder / "dyad.conf", folder / "image", files.values(), efi)
     with Host(Machine(**machine), folder / "image", choose()[0], log_dir=folder / "logs") as host:
         host.expect(PROMPT, BOOT_SECONDS)
-        yield Dyad(host)
+        yield Payloads(host)
 
 
 class Rack:
