@@ -254,7 +254,7 @@ guests: $(O)/dyad.efi payloads ## guest payloads in an emulator
 	$(PYTHON) -m pytest -rs tests/guests
 
 TESTS := tests/e2e
-e2e: $(O)/dyad.efi ## whole hosts in an emulator; TESTS=FILE for some of them
+e2e: $(O)/dyad.efi payloads ## whole hosts in an emulator; TESTS=FILE for some of them
 	$(PYTHON) -m pytest -rs $(TESTS)
 
 bench: $(O)/dyad.efi ## measures; docs/benchmarks.md says how

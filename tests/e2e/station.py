@@ -205,10 +205,10 @@ class Station:
             data = bytes((135, 0, 0, 0, 0, 0, 0, 0)) + target + b"\x01\x01" + self.mac
             self.send_ip(group, ICMP6, with_checksum(source, group, ICMP6, data, 2), source)
 
-        self._ask_until(ask, lambda: target in self.neighbours)
+        self.ask_until(ask, lambda: target in self.neighbours)
         return target
 
-    def _ask_until(self, ask, condition, asked=False):
+    def ask_until(self, ask, condition, asked=False):
         """What is lost is asked again."""
         deadline = time.monotonic() + DEFAULT_SECONDS
         while not condition():
@@ -252,7 +252,7 @@ class Station:
             while next_number < count and len(waiting) < WINDOW:
                 request(next_number)
                 next_number += 1
-            self._ask_until(request_again, answered, asked=True)
+            self.ask_until(request_again, answered, asked=True)
             for number in answered():
                 assert self.echoes[key(number)] == waiting.pop(number)
             for have in [have for have in then if len(self.echoes) >= have]:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from network import counters, ping, settle
 from station import Station
 
 # More than three times round a ring of 256 descriptors.
@@ -28,25 +29,6 @@ CARDS = {
     "qemu-e1000e": ("qemu-tcg", "e1000e", "Intel 82574L (e1000)"),
     "qemu-virtio": ("qemu-tcg", "virtio-net-pci,host_mtu=9000", "virtio-net (virtio-net)"),
 }
-
-
-def settle(dyad, interface="net0"):
-    """Until the link is up and nobody else is found to have the addresses."""
-    dyad.expect(f"{interface}: link up")
-    while "not used yet" in dyad.command("net"):
-        pass
-
-
-def counters(dyad, interface="net0"):
-    """Those of `net stats`, by name."""
-    found = re.findall(r"^  (\S.*\S) +(\d+)$", dyad.command(f"net stats {interface}"), re.MULTILINE)
-    return {name: int(value) for name, value in found}
-
-
-def ping(dyad, target, count=2):
-    """How many were answered."""
-    dyad.type(f"ping {target} {count}")
-    return int(dyad.expect(rf"{re.escape(target)}: {count} sent, (\d+) received, ")[1])
 
 
 @pytest.fixture(scope="module", params=CARDS)
