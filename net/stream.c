@@ -28,7 +28,8 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-#define STEP_BYTES (64 * KIB)
+/* A turn must not hold up a heartbeat by more than some milliseconds, on a slow CPU too. */
+#define STEP_BYTES (16 * KIB)
 /* 1 Gbit/s at 5 ms round-trip time is 625 kB on the way. */
 #define RING_SIZE (768 * KIB)
 #define STRANGER_RING 2048
@@ -120,6 +121,7 @@ static const char *const service_names[STREAM_SERVICE_COUNT] = {
 };
 
 static struct stream streams[PLACE_COUNT];
+static unsigned taken_count; /* of them */
 static struct buffers *buffers[STREAM_COUNT_MAX];
 static struct service services[STREAM_SERVICE_COUNT];
 static struct tls_identity identity;
@@ -158,6 +160,8 @@ static struct {
 	char last[IPADDR_STRLEN_MAX];
 } refusals[REFUSAL_COUNT];
 
+static uint64_t refusals_due_ns = TIME_NEVER; /* when the first of their periods ends */
+
 static const char *address_text(const ip_addr_t *address, char *text)
 {
 	return ipaddr_ntoa_r(address, text, IPADDR_STRLEN_MAX);
@@ -171,6 +175,7 @@ static void note_refusal(enum refusal why, const ip_addr_t *address)
 	address_text(address, text);
 	if (refusals[why].period_end_ns == 0) {
 		refusals[why].period_end_ns = time_now_ns() + REFUSAL_PERIOD_MS * NS_PER_MS;
+		refusals_due_ns = MIN(refusals_due_ns, refusals[why].period_end_ns);
 		log_warn("streams: %s refused: %s", text, refusal_texts[why]);
 	} else {
 		refusals[why].count++;
@@ -178,25 +183,30 @@ static void note_refusal(enum refusal why, const ip_addr_t *address)
 	}
 }
 
-static uint64_t tell_refusals(uint64_t now_ns)
+/* The period of one kind has ended. */
+static void tell_refusal(enum refusal why, uint64_t now_ns)
 {
-	uint64_t next_ns = TIME_NEVER;
+	if (refusals[why].count == 0) {
+		refusals[why].period_end_ns = 0;
+		return;
+	}
+	log_warn("streams: %u more refused in 10 s, the last %s: %s", refusals[why].count,
+		 refusals[why].last, refusal_texts[why]);
+	refusals[why].count = 0;
+	refusals[why].period_end_ns = now_ns + REFUSAL_PERIOD_MS * NS_PER_MS;
+}
 
+static void tell_refusals(uint64_t now_ns)
+{
+	refusals_due_ns = TIME_NEVER;
 	for (unsigned i = 0; i < REFUSAL_COUNT; i++) {
 		if (refusals[i].period_end_ns != 0 && now_ns >= refusals[i].period_end_ns) {
-			refusals[i].period_end_ns = 0;
-			if (refusals[i].count > 0) {
-				log_warn("streams: %u more refused in 10 s, the last %s: %s",
-					 refusals[i].count, refusals[i].last, refusal_texts[i]);
-				refusals[i].count = 0;
-				refusals[i].period_end_ns = now_ns + REFUSAL_PERIOD_MS * NS_PER_MS;
-			}
+			tell_refusal(i, now_ns);
 		}
 		if (refusals[i].period_end_ns != 0) {
-			next_ns = MIN(next_ns, refusals[i].period_end_ns);
+			refusals_due_ns = MIN(refusals_due_ns, refusals[i].period_end_ns);
 		}
 	}
-	return next_ns;
 }
 
 /* ---- Places and buffers ----------------------------------------------------------------- */
@@ -211,6 +221,7 @@ static struct stream *take_place(void)
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
 		if (streams[i].state == FREE) {
 			memset(&streams[i], 0, sizeof(streams[i]));
+			taken_count++;
 			return &streams[i];
 		}
 	}
@@ -238,6 +249,7 @@ static void release(struct stream *stream)
 		stream->buffers->taken = false;
 	}
 	stream->state = FREE;
+	taken_count--;
 }
 
 static void drop(struct stream *stream)
@@ -724,25 +736,33 @@ static uint64_t step_one(struct stream *stream)
 	return more ? step_ns : stream->state == OPEN ? TIME_NEVER : stream->deadline_ns;
 }
 
-uint64_t stream_step(uint64_t now_ns)
+/* Turns of all that there are; returns when they, or TCP, want the next. */
+static uint64_t step_all(uint64_t now_ns)
 {
 	uint64_t next_ns = TIME_NEVER;
-	bool any = false;
 
 	step_ns = now_ns;
 	stepping = true;
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
 		if (streams[i].state != FREE) {
-			next_ns = MIN(next_ns, step_one(&streams[i]));
-			any = true;
+			uint64_t wanted_ns = step_one(&streams[i]);
+
+			next_ns = MIN(next_ns, wanted_ns);
 		}
 	}
 	stepping = false;
-	next_ns = MIN(next_ns, tell_refusals(now_ns));
-	if (any) {
-		next_ns = MIN(next_ns, now_ns + sys_timeouts_sleeptime() * NS_PER_MS);
+	next_ns = MIN(next_ns, now_ns + sys_timeouts_sleeptime() * NS_PER_MS);
+	return interface_is_blocked() ? MIN(next_ns, now_ns + RETRY_NS) : next_ns;
+}
+
+uint64_t stream_step(uint64_t now_ns)
+{
+	uint64_t next_ns = taken_count > 0 ? step_all(now_ns) : TIME_NEVER;
+
+	if (now_ns >= refusals_due_ns) {
+		tell_refusals(now_ns);
 	}
-	return any && interface_is_blocked() ? MIN(next_ns, now_ns + RETRY_NS) : next_ns;
+	return MIN(next_ns, refusals_due_ns);
 }
 
 /* ---- Those who come ----------------------------------------------------------------------------- */
@@ -849,6 +869,7 @@ static void forget_all(void)
 	}
 	connection_stop_listening();
 	memset(refusals, 0, sizeof(refusals));
+	refusals_due_ns = TIME_NEVER;
 	running = false;
 }
 

@@ -492,6 +492,37 @@ static void test_slow_reader(void **state)
 	pair_until(far.bytes == sent, 60000);
 }
 
+/* However much there is to do, a turn does 64 KiB of it each way. */
+static void test_turns_are_bounded(void **state)
+{
+	static uint8_t data[16384];
+	unsigned sent = 1;
+
+	(void)state;
+	connect_both();
+	for (unsigned i = 0; i < 200 && sent > 0; i++) {
+		unsigned frames = far.frames;
+
+		pair_turn();
+		assert_true(far.frames - frames <= 5); /* the first may have begun before */
+		for (sent = 0; stream_send(near.stream, 7, data, sizeof(data)) == 0; sent++) {
+		}
+		assert_true(sent <= 4);
+	}
+	far.refuses = true;
+	send_while_taken(20000);
+	far.refuses = false;
+	stream_resume(far.stream);
+	/* Much waits now. */
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned frames = far.frames;
+		uint64_t next_ns = stream_step(fake.now_ns);
+
+		assert_in_range(far.frames - frames, 1, 5);
+		assert_int_equal(next_ns, fake.now_ns);
+	}
+}
+
 static void test_close_sends_all(void **state)
 {
 	static uint8_t data[STREAM_FRAME_MAX];
@@ -863,6 +894,7 @@ int main(void)
 		STREAM_TEST(test_faults),
 		STREAM_TEST(test_cut),
 		STREAM_TEST(test_slow_reader),
+		STREAM_TEST(test_turns_are_bounded),
 		STREAM_TEST(test_close_sends_all),
 		STREAM_TEST(test_close_slow_reader),
 		STREAM_TEST(test_close_early),
