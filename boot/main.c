@@ -46,8 +46,12 @@ static struct serial com1;
 /* The stack protector's, in base/newlib.c. */
 extern uintptr_t __stack_chk_guard;
 
-/* What CPU 0 does beside its guests, in this order, at each turn. */
-static service_fn *const services[] = {beat_step, console_step, net_step, stream_step, NULL};
+/*
+ * What CPU 0 does beside its guests, in this order, at each turn. A heartbeat that
+ * is due waits for one of the others at most.
+ */
+static service_fn *const services[] = {beat_step, console_step, beat_step, net_step,
+				       beat_step, stream_step,	NULL};
 
 /* From here on there is a log that someone sees. */
 static void start_log(void)

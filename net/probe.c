@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "net/stream.h"
 
+#define BLOCK_SIZE (16 * KIB) /* bytes of content in a frame */
 #define PROGRESS_NS UINT64_C(5000000000)
 
 enum frame_type { FRAME_START = 1, FRAME_DATA = 2, FRAME_RESULT = 3 };
@@ -87,7 +88,7 @@ static struct {
 	bool started; /* START has been sent */
 	uint64_t sent;
 	uint64_t start_ns, told_ns;
-	uint8_t block[STREAM_FRAME_MAX]; /* the next frame */
+	uint8_t block[BLOCK_SIZE]; /* the next frame */
 	size_t block_size; /* 0: to be made */
 } sender;
 

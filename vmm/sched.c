@@ -19,10 +19,10 @@ void sched_init(service_fn *const *list)
 
 static uint64_t step_services(void)
 {
-	uint64_t now_ns = time_now_ns(), deadline_ns = TIME_NEVER;
+	uint64_t deadline_ns = TIME_NEVER;
 
 	for (service_fn *const *service = services; *service != NULL; service++) {
-		uint64_t next_ns = (*service)(now_ns);
+		uint64_t next_ns = (*service)(time_now_ns());
 
 		deadline_ns = MIN(deadline_ns, next_ns);
 	}
