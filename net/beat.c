@@ -10,6 +10,7 @@
 #include "net/beat.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <lwip/udp.h>
@@ -290,6 +291,8 @@ uint64_t beat_step(uint64_t now_ns)
 static void add_udp_path(const char *text, unsigned line)
 {
 	struct path *path = &paths[core.path_count];
+	const char *zone = strchr(text, '%');
+	char name[sizeof(core.paths[0].info.name)];
 	int error = interface_parse_address(text, &path->address);
 
 	if (error != 0) {
@@ -299,7 +302,9 @@ static void add_udp_path(const char *text, unsigned line)
 			  error == -ENODEV ? "does not say which interface" : "is no address");
 		return;
 	}
-	beat_core_add_path(&core, text);
+	snprintf(name, sizeof(name), "%s%s", interface_print_address(&path->address),
+		 zone != NULL ? zone : "");
+	beat_core_add_path(&core, name);
 }
 
 static void add_serial_path(void)
