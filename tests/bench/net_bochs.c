@@ -40,7 +40,7 @@
  */
 #define WINDOW (64 * KIB)
 
-/* ---- Calls that are led through here ------------------------------------------------ */
+/* ---- Calls that are led through here ---------------------------------------------- */
 
 #define WRAPPED(type, name, ...)         \
 	type __real_##name(__VA_ARGS__); \
@@ -66,7 +66,7 @@ WRAPPED(int, mbedtls_gcm_auth_decrypt, mbedtls_gcm_context *ctx, size_t length,
 	const unsigned char *tag, size_t tag_len, const unsigned char *input,
 	unsigned char *output);
 
-/* ---- The clock of each part ----------------------------------------------------------- */
+/* ---- The clock of each part ------------------------------------------------------- */
 
 enum part { PART_NONE, PART_DRIVER, PART_CHECKSUM, PART_TCP, PART_STREAM, PART_CIPHER, PART_COUNT };
 
@@ -109,7 +109,7 @@ static void clocks_init(void)
 	clocks.change = clocks.ticks[PART_NONE] / 1000;
 }
 
-/* ---- A transfer --------------------------------------------------------------------------- */
+/* ---- A transfer ------------------------------------------------------------------- */
 
 static struct nic_stats stats_before;
 
@@ -135,7 +135,7 @@ static void tell(const char *name)
 		 ticks_of(PART_TCP), ticks_of(PART_STREAM), ticks_of(PART_CIPHER));
 }
 
-/* ---- The plain connection ------------------------------------------------------------------ */
+/* ---- The plain connection --------------------------------------------------------- */
 
 static struct connection plain;
 static uint8_t plain_ring[WINDOW], block[BLOCK_SIZE];
@@ -210,7 +210,7 @@ static void plain_step(void)
 	}
 }
 
-/* ---- The stream ----------------------------------------------------------------------------- */
+/* ---- The stream ------------------------------------------------------------------- */
 
 static uint64_t stream_bytes; /* sent or received */
 
@@ -283,7 +283,7 @@ static void stream_begin(void)
 	}
 }
 
-/* ---- net/probe.h --------------------------------------------------------------------------------- */
+/* ---- net/probe.h ------------------------------------------------------------------ */
 
 void probe_init(void)
 {
@@ -309,7 +309,7 @@ void probe_stop(void)
 {
 }
 
-/* ---- Card ------------------------------------------------------------------------------------------ */
+/* ---- Card ------------------------------------------------------------------------- */
 
 static const struct nic_ops *card;
 static void (*card_receive)(void *context, struct nic_buffer *frame);
@@ -377,7 +377,7 @@ void __wrap_cpu_idle(uint64_t deadline_ns)
 	}
 }
 
-/* ---- Calls -------------------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------ */
 
 uint64_t __wrap_net_step(uint64_t now_ns)
 {
