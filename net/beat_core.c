@@ -25,7 +25,7 @@ struct header {
 	uint64_t peer_session; /* whom it is for; 0: not known */
 	uint64_t sequence; /* from 1, for each path */
 	uint64_t sent_ns; /* by the sender's clock */
-	/* The newest sent_ns that was heard on this path, and how long ago. 0: none. */
+	/* A sent_ns of the receiver's, and how long ago it was heard. 0: none. */
 	uint64_t echo_ns, echo_age_ns;
 };
 
@@ -78,14 +78,33 @@ bool beat_core_is_due(struct beat_core *core, uint64_t now_ns)
 	return true;
 }
 
-/* Who it is for, and what of theirs was heard. */
+/*
+ * Whose time stamp goes back: this path's, for the round trip over it. One on which
+ * nothing is heard takes the newest of all, to show that what it sends is fresh.
+ */
+static const struct beat_core_path *echo_of(const struct beat_core *core,
+					    const struct beat_core_path *path, uint64_t now_ns)
+{
+	if (path->echo_ns != 0 && now_ns - path->echo_heard_ns <= BEAT_UP_NS) {
+		return path;
+	}
+	for (unsigned i = 0; i < core->path_count; i++) {
+		if (core->paths[i].echo_heard_ns > path->echo_heard_ns) {
+			path = &core->paths[i];
+		}
+	}
+	return path;
+}
+
 static void address_to_peer(const struct beat_core *core, const struct beat_core_path *path,
 			    uint64_t now_ns, struct header *header)
 {
+	const struct beat_core_path *echo = echo_of(core, path, now_ns);
+
 	header->peer_session = core->peer_session;
-	if (path->echo_ns != 0) {
-		header->echo_ns = path->echo_ns;
-		header->echo_age_ns = now_ns - path->echo_heard_ns;
+	if (echo->echo_ns != 0) {
+		header->echo_ns = echo->echo_ns;
+		header->echo_age_ns = now_ns - echo->echo_heard_ns;
 	}
 }
 
@@ -205,13 +224,22 @@ static bool is_sensible(const struct beat_core *core, const struct header *heade
 	       header->path < BEAT_PATH_MAX && (!echo_is_ours || header->echo_ns <= now_ns);
 }
 
+/*
+ * It was under way for so long that somebody may have held it back: what the
+ * partner said then does not show that it is alive now.
+ */
+static bool is_late(const struct header *header, uint64_t now_ns)
+{
+	uint64_t since_ns = now_ns - header->echo_ns;
+
+	return header->echo_ns == 0 ||
+	       (since_ns > header->echo_age_ns && since_ns - header->echo_age_ns > BEAT_LATE_NS);
+}
+
 static void measure_rtt(struct beat_path *info, const struct header *header, uint64_t now_ns)
 {
 	uint64_t took_ns = now_ns - header->echo_ns;
 
-	if (header->echo_ns == 0) {
-		return;
-	}
 	/* The age was measured by another clock: never nothing, nor less. */
 	info->rtt_ns = took_ns > header->echo_age_ns ? took_ns - header->echo_age_ns : 1;
 	info->rtt_min_ns =
@@ -222,8 +250,7 @@ static void measure_rtt(struct beat_path *info, const struct header *header, uin
 static bool may_take_over(const struct beat_core *core, const struct header *header,
 			  uint64_t now_ns)
 {
-	return header->peer_session == core->session && header->echo_ns != 0 &&
-	       header->echo_ns >= core->peer_since_ns &&
+	return header->peer_session == core->session && header->echo_ns >= core->peer_since_ns &&
 	       (core->peer_session == 0 || now_ns - core->peer_heard_ns > BEAT_UP_NS);
 }
 
@@ -234,6 +261,7 @@ static void start_session(struct beat_core *core, uint64_t session, uint64_t now
 	memset(core->windows, 0, sizeof(core->windows));
 	for (unsigned i = 0; i < core->path_count; i++) {
 		core->paths[i].echo_ns = 0;
+		core->paths[i].echo_heard_ns = 0;
 	}
 }
 
@@ -272,6 +300,10 @@ static enum beat_verdict judge(struct beat_core *core, struct beat_core_path *pa
 	/* Our own, sent back to us. */
 	if (header->session == core->session) {
 		path->info.replayed++;
+		return BEAT_REFUSED;
+	}
+	if (header->peer_session == core->session && is_late(header, now_ns)) {
+		path->info.stale++;
 		return BEAT_REFUSED;
 	}
 	if (header->session != core->peer_session && may_take_over(core, header, now_ns)) {

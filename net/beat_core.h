@@ -14,6 +14,10 @@
  * It is answered, once in BEAT_ANSWER_NS on each path, with a datagram for its
  * session, and changes nothing: so a recorded one does no harm.
  *
+ * What was under way for longer than BEAT_LATE_NS, by the time stamp of ours that it
+ * echoes, does not count: it may have been held back, for the time after
+ * the partner's death.
+ *
  * Sequence numbers and the windows that go with them belong to the sender's
  * paths: a datagram that somebody carries to another path counts once.
  */
@@ -29,6 +33,8 @@
 
 #define BEAT_PERIOD_NS (BEAT_PERIOD_MS * UINT64_C(1000000))
 #define BEAT_ANSWER_NS BEAT_PERIOD_NS
+/* How long the way there and back may take. */
+#define BEAT_LATE_NS (10 * BEAT_PERIOD_NS)
 
 /* The numbers of one path of the partner's that were heard. */
 struct beat_window {

@@ -407,6 +407,10 @@ static void test_one_way_cuts(void **state)
 	assert_true(info(1, 1).up);
 	assert_true(info(0, 0).up);
 	assert_false(info(0, 1).up);
+	/* However long it lasts. */
+	run_ms(20000);
+	assert_true(info(1, 1).up);
+	assert_true(info(0, 0).up);
 }
 
 static void test_a_restart_is_noticed(void **state)
@@ -507,6 +511,40 @@ static void test_replays_do_not_revive(void **state)
 	assert_false(info(0, 0).up);
 	replay_all(kept_count);
 	assert_false(info(0, 0).up);
+	assert_int_equal(hosts[0].core.peer_session, 33);
+}
+
+/* What somebody held back while the partner lived does not keep it alive after its death. */
+static void test_what_was_held_back_is_late(void **state)
+{
+	unsigned first, last, heard;
+
+	(void)state;
+	setup(2);
+	run_ms(1000);
+	cut[1][0] = true;
+	first = kept_count;
+	run_ms(3000);
+	last = kept_count;
+	assert_true(last <= KEPT_MAX);
+	assert_true(info(0, 1).up);
+	/* Host 1 dies. */
+	now_ns += 1000 * MS;
+	flight_count = 0;
+	heard = hosts[0].heard;
+	for (unsigned i = first; i < last; i++) {
+		if (kept[i].to == 0 && kept[i].path == 0) {
+			assert_int_equal(deliver(&kept[i]), BEAT_REFUSED);
+			now_ns += 100 * MS;
+		}
+	}
+	assert_int_equal(hosts[0].heard, heard);
+	assert_true(info(0, 0).stale >= 29);
+	assert_false(info(0, 0).up);
+	/* Its next start is heard at once. */
+	boot(1, 33, 2);
+	cut[1][0] = false;
+	run_ms(200);
 	assert_int_equal(hosts[0].core.peer_session, 33);
 }
 
@@ -799,6 +837,7 @@ int main(void)
 		cmocka_unit_test(test_a_living_session_stays),
 		cmocka_unit_test(test_replays_do_not_disturb),
 		cmocka_unit_test(test_replays_do_not_revive),
+		cmocka_unit_test(test_what_was_held_back_is_late),
 		cmocka_unit_test(test_a_new_host_believes_no_recording),
 		cmocka_unit_test(test_answers_are_bounded),
 		cmocka_unit_test(test_wrong_key),
