@@ -843,8 +843,6 @@ static struct nic *e1000_probe(struct pci_device *device)
 		return NULL;
 	}
 	pci_claim(device, e1000_driver.name);
-	/* What the firmware left running must not write to memory that is ours now. */
-	pci_set_master(device, false);
 	if (model->kind & IS_82574) {
 		aspm_off(device);
 	}

@@ -431,7 +431,7 @@ void pci_claim(struct pci_device *device, const char *name)
 			decode |= device->bars[i].io ? COMMAND_IO : COMMAND_MEMORY;
 		}
 	}
-	command_change(device, 0, decode | COMMAND_MASTER | COMMAND_INTX_OFF);
+	command_change(device, COMMAND_MASTER, decode | COMMAND_INTX_OFF);
 	device->driver = name;
 	device->interrupt = PCI_POLLED;
 }

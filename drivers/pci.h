@@ -74,7 +74,9 @@ void *pci_map_bar(const struct pci_device *device, unsigned index) MUST_CHECK;
 
 /*
  * The driver `name` takes the function: full power (D0), decoding of its BARs
- * on, bus mastering on, INTx off until it is asked for.
+ * on, INTx off until it is asked for. Bus mastering stays off until the driver
+ * has reset it: what the firmware left running must not write to memory that is
+ * ours now.
  */
 void pci_claim(struct pci_device *device, const char *name);
 

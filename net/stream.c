@@ -469,7 +469,10 @@ static void step_handshake(struct stream *stream)
 
 	if (!stream->has_tls) {
 		error = tls_start(&stream->tls, &identity, !stream->incoming, &stream->connection);
-		CHECK(error == 0); /* the heap has room for all places */
+		if (error != 0) {
+			fail(stream, REFUSAL_FULL, refusal_texts[REFUSAL_FULL]);
+			return;
+		}
 		stream->has_tls = true;
 	}
 	error = tls_handshake(&stream->tls);

@@ -116,8 +116,12 @@ static int alert_error(struct tls *tls)
 	case MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC:
 	case MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR:
 	case MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY:
-		tls->error = "it refuses our key";
-		return -EACCES;
+		if (tls->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
+			tls->error = "it refuses our key";
+			return -EACCES;
+		}
+		tls->error = "a record was damaged on its way there";
+		return -EPROTO;
 	default:
 		tls->error = "it ended TLS with an alert";
 		return -EPROTO;

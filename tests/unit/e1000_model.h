@@ -91,7 +91,7 @@ void pci_claim(struct pci_device *device, const char *name)
 {
 	device->driver = name;
 	chip.claimed = true;
-	chip.master = true;
+	chip.master = false;
 }
 
 void pci_set_master(const struct pci_device *device, bool on)
