@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of the network share: a pair's configuration, and reading what a host says."""
+import contextlib
 import hashlib
 import re
 
@@ -16,10 +17,10 @@ def configuration(number, other, key, interface="", more="", nets=1):
     lines = ["[host]", f"name = {'alpha' if number == 1 else 'beta'}"]
     for net in range(nets):
         lines += [f"[interface net{net}]", f"address = 10.0.{net}.{number}/24",
-                  f"address = fd00::{net}:{number}/64", interface]
+                  f"address = fd0{net}::{number}/64", interface]
     lines += ["[partner]"]
     lines += [f"address = 10.0.{net}.{other}" for net in range(nets)]
-    lines += [f"address = fd00::{net}:{other}" for net in range(nets)]
+    lines += [f"address = fd0{net}::{other}" for net in range(nets)]
     return "\n".join([*lines, "serial = com2", f"key = {key}", more, ""])
 
 
@@ -39,6 +40,18 @@ def stream(dyad, size, timeout=600):
 def await_stream(dyad, timeout=600):
     said = dyad.expect(r"^(?:dyad> )?stream test: (.*(?:verified|WRONG|failed|ended).*)\n", timeout)
     assert said[1].endswith(", content verified"), said[1]
+
+
+@contextlib.contextmanager
+def cut(*hubs):
+    """Nothing passes there, inside it."""
+    for hub in hubs:
+        hub.cut()
+    try:
+        yield
+    finally:
+        for hub in hubs:
+            hub.mend()
 
 
 def used(dyad):

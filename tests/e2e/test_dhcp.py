@@ -41,8 +41,8 @@ class Server:
         if kind != NAK:
             options += (bytes((MASK, 4, 255, 255, 255, 0, ROUTER, 4)) + own
                         + struct.pack(">BBI", LEASE, 4, LEASE_SECONDS))
-        answer = (b"\x02" + request[1:4] + request[4:8] + bytes(4) + bytes(4) + given + own + bytes(4)
-                  + request[28:44] + bytes(192) + MAGIC + options + b"\xff")
+        answer = (b"\x02" + request[1:8] + bytes(8) + given + own + bytes(4) + request[28:44]
+                  + bytes(192) + MAGIC + options + b"\xff")
         self.station.send_udp(own, address("255.255.255.255"), BROADCAST, SERVER_PORT, CLIENT_PORT,
                               answer)
 

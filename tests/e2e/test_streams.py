@@ -13,7 +13,7 @@ import struct
 import pytest
 
 from conftest import ROOT
-from network import KEY, await_stream, pair, ping, settle, stream, tells, used
+from network import KEY, await_stream, cut, pair, ping, settle, stream, tells, used
 from station import ACK, FIN, PSH, RST, SYN, Station
 
 STREAM_PORT = 8551
@@ -78,10 +78,9 @@ def test_a_stream_goes_on_after_ten_seconds_without_a_cable(bochs):
     alpha, beta = bochs.dyads
     beta.type("stream test 8M")
     alpha.expect("stream probe with beta .* open")
-    bochs.hub.cut()
-    # Ten, of alpha's own clock: one request a second.
-    assert ping(alpha, "10.0.0.2", 10) == 0
-    bochs.hub.mend()
+    with cut(bochs.hub):
+        # Ten, of alpha's own clock: one request a second.
+        assert ping(alpha, "10.0.0.2", 10) == 0
     await_stream(beta)
     alpha.expect("stream test from beta: 8388608 bytes in .*, content verified")
 
