@@ -3,8 +3,8 @@
  * Streams: framing, the greeting, and the life of each from its connection to its
  * end. See stream.h; docs/network.md has the format.
  *
- * Rules: all work is done in stream_step, at most STEP_BYTES of it each way for
- * each stream in one turn; so is every event. A frame is encrypted into the
+ * Rules: all work is done in stream_step, at most STEP_BYTES of it each way in one
+ * turn, by all streams together; so is every event. A frame is encrypted into the
  * connection's ring when it is sent, or not taken at all. Large buffers belong to
  * streams that are open, or that we open; a stranger has STRANGER_RING bytes.
  */
@@ -105,7 +105,6 @@ struct stream {
 	size_t received; /* bytes of it, with the header */
 	bool waits; /* for room for a frame of this size, of which `writable` will tell */
 	size_t wanted;
-	size_t send_budget; /* bytes that may still be encrypted in this turn */
 
 	uint64_t bytes_sent, bytes_received, frames_sent, frames_received;
 };
@@ -130,6 +129,9 @@ static char host_name[CONFIG_NAME_MAX];
 static bool running; /* there is a partner, a key and memory */
 static bool stepping;
 static uint64_t step_ns; /* the time of this step */
+/* Bytes that may still be decrypted and encrypted in this turn, by all streams. */
+static size_t receive_budget, send_budget;
+static unsigned first_place; /* the place whose turn comes first */
 
 /* ---- Refusals ------------------------------------------------------------------------ */
 
@@ -516,7 +518,6 @@ static void become_open(struct stream *stream)
 	memcpy(stream->peer_name, stream->greeting.name, sizeof(stream->peer_name));
 	stream->state = OPEN;
 	stream->received = 0;
-	stream->send_budget = STEP_BYTES;
 	connection_trust(&stream->connection);
 	log_info("stream %s with %s (%s) open: %s", service_names[stream->service],
 		 stream->peer_name, peer_text(stream, peer), TLS_CIPHER);
@@ -661,10 +662,7 @@ static void tell_writable(struct stream *stream)
 /* True when there is more to do at once. */
 static bool step_open(struct stream *stream)
 {
-	size_t budget = STEP_BYTES;
-
-	stream->send_budget = STEP_BYTES;
-	while (stream->state == OPEN && budget > 0 && receive(stream, &budget)) {
+	while (stream->state == OPEN && receive_budget > 0 && receive(stream, &receive_budget)) {
 	}
 	if (stream->state == OPEN) {
 		tell_writable(stream);
@@ -675,7 +673,7 @@ static bool step_open(struct stream *stream)
 	if (stream->state != OPEN) {
 		return false;
 	}
-	return budget == 0 || (stream->waits && has_room(stream, stream->wanted));
+	return receive_budget == 0 || (stream->waits && has_room(stream, stream->wanted));
 }
 
 /* ---- Closing ------------------------------------------------------------------------------------- */
@@ -746,13 +744,18 @@ static uint64_t step_all(uint64_t now_ns)
 
 	step_ns = now_ns;
 	stepping = true;
+	receive_budget = STEP_BYTES;
+	send_budget = STEP_BYTES;
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
-		if (streams[i].state != FREE) {
-			uint64_t wanted_ns = step_one(&streams[i]);
+		struct stream *stream = &streams[(first_place + i) % PLACE_COUNT];
+
+		if (stream->state != FREE) {
+			uint64_t wanted_ns = step_one(stream);
 
 			next_ns = MIN(next_ns, wanted_ns);
 		}
 	}
+	first_place = (first_place + 1) % PLACE_COUNT;
 	stepping = false;
 	next_ns = MIN(next_ns, now_ns + sys_timeouts_sleeptime() * NS_PER_MS);
 	return interface_is_blocked() ? MIN(next_ns, now_ns + RETRY_NS) : next_ns;
@@ -938,13 +941,13 @@ int stream_send(struct stream *stream, uint16_t type, const void *data, size_t s
 	if (size > STREAM_FRAME_MAX) {
 		return -EMSGSIZE;
 	}
-	if (stream->send_budget == 0 || !has_room(stream, size)) {
+	if (send_budget == 0 || !has_room(stream, size)) {
 		stream->waits = true;
 		stream->wanted = size;
 		return -EAGAIN;
 	}
 	write_frame(stream, type, data, size);
-	stream->send_budget -= MIN(stream->send_budget, size);
+	send_budget -= MIN(send_budget, size);
 	stream->frames_sent++;
 	stream->bytes_sent += size;
 	if (!stepping) {
