@@ -56,6 +56,8 @@
 
 /* Cards that reckon checksums differ from those that do not. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+/* Of lwIP's ways to sum up, the one that takes eight bytes a turn. */
+#define LWIP_CHKSUM_ALGORITHM 3
 
 /* ---- IPv4 ---------------------------------------------------------------- */
 
