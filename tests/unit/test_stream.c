@@ -18,6 +18,7 @@ struct end {
 	char reason[128]; /* "": it lives */
 	uint64_t bytes, frames;
 	bool refuses; /* frames */
+	unsigned refused;
 	uint16_t type;
 	size_t size; /* of the last frame */
 	uint64_t wrong; /* bytes that are not as they were sent */
@@ -47,6 +48,7 @@ static bool frame(struct stream *stream, void *context, uint16_t type, const voi
 
 	assert_ptr_equal(stream, end->stream);
 	if (end->refuses) {
+		end->refused++;
 		return false;
 	}
 	for (size_t i = 0; i < size; i++) {
@@ -487,6 +489,7 @@ static void test_slow_reader(void **state)
 	pair_run(120000);
 	assert_string_equal(near.reason, "");
 	assert_int_equal(fake_buffer_count, buffers);
+	assert_int_equal(far.refused, 1);
 	far.refuses = false;
 	stream_resume(far.stream);
 	pair_until(far.bytes == sent, 60000);
