@@ -99,8 +99,9 @@ static unsigned prefix_length(const ip4_addr_t *mask)
 	return length;
 }
 
-static void print_ip4(const struct netif *netif)
+static void print_ip4(const struct interface *interface)
 {
+	const struct netif *netif = &interface->netif;
 	bool dhcp = netif_dhcp_data(netif) != NULL;
 
 	if (!ip4_addr_isany(netif_ip4_addr(netif))) {
@@ -108,6 +109,10 @@ static void print_ip4(const struct netif *netif)
 			      prefix_length(netif_ip4_netmask(netif)), dhcp ? " by DHCP" : "");
 		if (!ip4_addr_isany(netif_ip4_gw(netif))) {
 			console_print(", gateway %s", interface_print_address(netif_ip_gw4(netif)));
+		}
+		if (interface->duplicate_ns != 0) {
+			console_print(", another host had it %lu s ago",
+				      (time_now_ns() - interface->duplicate_ns) / NS_PER_MS / 1000);
 		}
 		console_print("\n");
 	} else if (dhcp) {
@@ -220,7 +225,7 @@ static int show_all(void)
 		struct interface *interface = interface_at(i);
 
 		print_card(interface);
-		print_ip4(&interface->netif);
+		print_ip4(interface);
 		print_ip6(interface);
 		print_rates(i);
 	}

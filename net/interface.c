@@ -23,6 +23,7 @@
 #include <lwip/prot/tcp.h>
 #include <netif/ethernet.h>
 
+#include "arch/x86_64/arch.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "net/random.h"
@@ -32,6 +33,9 @@
 
 /* Of the buffers that are free when all cards run, one of so many is reserved. */
 #define RESERVED_FRACTION 8
+
+/* A duplicate address is told once in this time. */
+#define DUPLICATE_NS UINT64_C(60000000000)
 
 static struct interface interfaces[INTERFACE_COUNT_MAX];
 static unsigned count;
@@ -138,6 +142,31 @@ static struct pbuf *take(struct nic_buffer *frame)
 	return p;
 }
 
+/* RFC 5227, 2.4: ARP from another host, with our address as its own. */
+static bool shows_duplicate(const struct netif *netif, const struct pbuf *p)
+{
+	const struct eth_hdr *eth = p->payload;
+	struct etharp_hdr arp;
+
+	return p->len >= SIZEOF_ETH_HDR && eth->type == PP_HTONS(ETHTYPE_ARP) &&
+	       pbuf_copy_partial(p, &arp, sizeof(arp), SIZEOF_ETH_HDR) == sizeof(arp) &&
+	       !ip4_addr_isany(netif_ip4_addr(netif)) &&
+	       memcmp(&arp.sipaddr, netif_ip4_addr(netif), sizeof(arp.sipaddr)) == 0 &&
+	       memcmp(&arp.shwaddr, netif->hwaddr, sizeof(arp.shwaddr)) != 0;
+}
+
+static void tell_duplicate(struct interface *interface)
+{
+	uint64_t now_ns = time_now_ns();
+
+	if (interface->duplicate_ns == 0 || now_ns - interface->duplicate_ns > DUPLICATE_NS) {
+		interface->duplicate_ns = now_ns;
+		log_error("%s: another host has the address %s: change one of the two",
+			  interface->name,
+			  interface_print_address(netif_ip_addr4(&interface->netif)));
+	}
+}
+
 static void receive(void *context, struct nic_buffer *frame)
 {
 	struct interface *interface = context;
@@ -152,6 +181,9 @@ static void receive(void *context, struct nic_buffer *frame)
 	}
 	if (interface->tap != NULL) {
 		interface->tap(interface->tap_context, p, false);
+	}
+	if (shows_duplicate(netif, p)) {
+		tell_duplicate(interface);
 	}
 	if (good) {
 		netif->chksum_flags &=

@@ -32,6 +32,8 @@ struct interface {
 	struct nic_link link; /* as it was last told */
 	uint64_t output_dropped; /* no room at the card, or no link */
 	uint64_t input_dropped; /* damaged checksum by the card's word, no memory */
+	/* When it was told last that another host has our IPv4 address; 0: never. */
+	uint64_t duplicate_ns;
 	bool blocked; /* the card had no room since the last poll */
 	struct pbuf *queue[INTERFACE_QUEUE_MAX]; /* waits for room, the oldest first */
 	unsigned queue_count;

@@ -32,6 +32,48 @@ static void test_arp(void **state)
 	assert_memory_equal(reply->bytes, PEER_MAC, 6);
 }
 
+/* Another host's ARP says that it has the address; one line a minute. */
+static void test_duplicate_address(void **state)
+{
+	static const char told[] = "net0: another host has the address 10.0.0.1: change one";
+	struct fake_nic *card = start_one(0);
+
+	(void)state;
+	put_arp(card, ARP_REQUEST, "10.0.0.9", "10.0.0.1");
+	put_arp(card, ARP_REQUEST, "0.0.0.0", "10.0.0.1");
+	net_run(1);
+	assert_false(net_logged(told));
+	for (unsigned minute = 0; minute < 2; minute++) {
+		put_arp(card, ARP_REPLY, "10.0.0.1", "10.0.0.9");
+		net_run(1);
+		assert_logged(told);
+		net_log_start = log_next();
+		net_run(58000);
+		put_arp(card, ARP_REQUEST, "10.0.0.1", "10.0.0.1");
+		net_run(1);
+		assert_false(net_logged(told));
+		net_run(3000);
+	}
+}
+
+/* Our own ARP that comes back, and any before there is an address, tell nothing. */
+static void test_no_duplicate_address(void **state)
+{
+	struct fake_nic *card = fake_nic_new(0);
+
+	(void)state;
+	net_section("net0", NULL, NULL);
+	net_start();
+	put_arp(card, ARP_REQUEST, "0.0.0.0", "10.0.0.1");
+	net_run(1);
+	net_setup(state);
+	card = start_one(0);
+	put_arp(card, ARP_REPLY, "10.0.0.1", "10.0.0.1");
+	memcpy(card->incoming[0]->bytes + SIZEOF_ETH_HDR + 8, card->nic.mac, 6);
+	net_run(1);
+	assert_false(net_logged("another host"));
+}
+
 /* An echo request of `size` bytes of data, and its answer, which must be there. */
 static const struct fake_frame *ping(struct fake_nic *card, size_t size)
 {
@@ -464,6 +506,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_arp, net_setup, net_teardown),
+		cmocka_unit_test_setup_teardown(test_duplicate_address, net_setup, net_teardown),
+		cmocka_unit_test_setup_teardown(test_no_duplicate_address, net_setup, net_teardown),
 		cmocka_unit_test_setup_teardown(test_ping, net_setup, net_teardown),
 		cmocka_unit_test_setup_teardown(test_fragment, net_setup, net_teardown),
 		cmocka_unit_test_setup_teardown(test_checksum_of_sent, net_setup, net_teardown),

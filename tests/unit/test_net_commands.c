@@ -284,9 +284,13 @@ static void test_net(void **state)
 	assert_says("          10.0.0.1/24\n");
 	assert_says("          fd00::1/64\n");
 	assert_says("          fe80::5054:ff:fe12:3401/64\n");
+	put_arp(card, ARP_REPLY, "10.0.0.1", "10.0.0.9");
+	net_run(1);
+	assert_int_equal(run("net"), 0);
 	fake.now_ns += 1000 * MS;
 	card->nic.stats.rx_bytes += 125000;
 	assert_int_equal(run("net"), 0);
+	assert_says("10.0.0.1/24, another host had it 1 s ago\n");
 	assert_says(" bytes, 1000 kbit/s\n");
 	assert_says("over the last 1.0 s\n");
 	assert_says("TCP connections");
