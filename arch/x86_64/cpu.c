@@ -26,6 +26,8 @@ void cpu_idle(uint64_t deadline_ns)
 	struct cpu *cpu = this_cpu();
 	uint64_t deadline = ns_to_tsc(deadline_ns);
 
+	/* A CPU that is never idle takes its interrupts too. */
+	__asm__ volatile("sti; nop; cli" : : : "memory");
 	/* Handlers run between sti and cli, so `woken` must be read anew. */
 	while (!*(volatile bool *)&cpu->woken && tsc_now() < deadline) {
 		apic_timer_set(deadline);
