@@ -53,7 +53,10 @@ struct beat_path {
 	uint64_t lost; /* gaps in the partner's sequence numbers, those filled late excepted */
 	unsigned loss_permille; /* of the last 100 expected */
 	uint64_t rtt_ns, rtt_min_ns, rtt_max_ns; /* the last; 0: not yet */
-	/* Refused, by reason; stale: for another session than ours, or of another than theirs. */
+	/*
+	 * Refused, by reason; stale: for another session than ours, of another than theirs,
+	 * too long under way, or of an earlier number than the first that was heard.
+	 */
 	uint64_t bad_mac, replayed, stale, malformed;
 };
 

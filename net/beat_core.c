@@ -297,6 +297,8 @@ static void count_heard(struct beat_core *core, struct beat_core_path *path,
 static enum beat_verdict judge(struct beat_core *core, struct beat_core_path *path,
 			       const struct header *header, uint64_t now_ns)
 {
+	struct beat_window *window = &core->windows[header->path];
+
 	/* Our own, sent back to us. */
 	if (header->session == core->session) {
 		path->info.replayed++;
@@ -310,8 +312,12 @@ static enum beat_verdict judge(struct beat_core *core, struct beat_core_path *pa
 		start_session(core, header->session, now_ns);
 	}
 	if (header->session == core->peer_session &&
-	    !window_take(&core->windows[header->path], header->sequence, &path->info.lost)) {
-		path->info.replayed++;
+	    !window_take(window, header->sequence, &path->info.lost)) {
+		/* The first that was heard may have overtaken others. */
+		bool is_before_first = header->sequence <= window->base;
+
+		path->info.stale += is_before_first;
+		path->info.replayed += !is_before_first;
 		return BEAT_REFUSED;
 	}
 	if (header->peer_session != core->session) {

@@ -323,6 +323,25 @@ static void test_late_ones_are_not_lost(void **state)
 	assert_int_equal(info(1, 0).replayed, 4);
 }
 
+/* One that was overtaken by the first that was heard is no replay. */
+static void test_overtaken_by_the_first(void **state)
+{
+	struct datagram first, second;
+
+	(void)state;
+	setup(2);
+	cut[0][1] = true;
+	run_ms(300);
+	first = make(1);
+	second = make(1);
+	assert_int_equal(deliver(&second), BEAT_HEARD);
+	assert_int_equal(deliver(&first), BEAT_REFUSED);
+	assert_int_equal(info(1, 1).stale, 1);
+	assert_int_equal(info(1, 1).replayed, 0);
+	assert_int_equal(deliver(&second), BEAT_REFUSED);
+	assert_int_equal(info(1, 1).replayed, 1);
+}
+
 /* The window's end: 127 numbers back is taken, 128 is not. */
 static void test_too_late(void **state)
 {
@@ -829,6 +848,7 @@ int main(void)
 		cmocka_unit_test(test_losses_are_counted),
 		cmocka_unit_test(test_loss_of_the_last_hundred),
 		cmocka_unit_test(test_late_ones_are_not_lost),
+		cmocka_unit_test(test_overtaken_by_the_first),
 		cmocka_unit_test(test_too_late),
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_a_path_goes_down_and_up),
