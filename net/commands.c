@@ -355,8 +355,8 @@ static const char *complete_interface(int argument, unsigned index)
 const struct command net_commands[] = {
 	{"net", "[stats|reset IFACE]", "Shows the network: cards, addresses, counters.", 0, 2,
 	 run_net, complete_net},
-	{"ping", "[ADDR [COUNT]]", "Asks a host for answers; without an address: ends that.", 0, 2,
-	 run_ping, NULL},
+	{"ping", "[ADDR [COUNT]]", "Asks a host for answers; alone it ends that.", 0, 2, run_ping,
+	 NULL},
 	{"pcap", "IFACE N", "Shows the next N frames as a hex dump; 0 ends that.", 2, 2, run_pcap,
 	 complete_interface},
 };

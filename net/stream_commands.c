@@ -80,9 +80,8 @@ static const char *complete_stream(int argument, unsigned index)
 }
 
 const struct command stream_commands[] = {
-	{"stream", "[test [SIZE] | stop]",
-	 "Lists the streams to the partner, or sends it 32M (1M to 16G) and says how it went.", 0,
-	 2, run_stream, complete_stream},
+	{"stream", "[test [SIZE] | stop]", "Lists the streams to the partner, or tests one.", 0, 2,
+	 run_stream, complete_stream},
 };
 
 const size_t stream_command_count = ARRAY_SIZE(stream_commands);
