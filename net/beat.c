@@ -288,18 +288,28 @@ uint64_t beat_step(uint64_t now_ns)
 
 /* ---- Start ------------------------------------------------------------------------------ */
 
+/* Returns what is wrong with the address, or NULL. */
+static const char *set_address(struct path *path, const char *text)
+{
+	int error = interface_parse_address(text, &path->address);
+
+	if (error != 0) {
+		return error == -ENODEV ? "does not say which interface" : "is no address";
+	}
+	return interface_is_own(&path->address) ? "is this host's own" : NULL;
+}
+
 static void add_udp_path(const char *text, unsigned line)
 {
 	struct path *path = &paths[core.path_count];
 	const char *zone = strchr(text, '%');
+	const char *wrong = set_address(path, text);
 	char name[sizeof(core.paths[0].info.name)];
-	int error = interface_parse_address(text, &path->address);
 
-	if (error != 0) {
+	if (wrong != NULL) {
 		log_error("dyad.conf:%u: address = \"%s\" in [partner] %s; allowed: an IPv4 or "
-			  "IPv6 address, a link-local one as fe80::2%%INTERFACE",
-			  line, text,
-			  error == -ENODEV ? "does not say which interface" : "is no address");
+			  "IPv6 address of the partner's, a link-local one as fe80::2%%INTERFACE",
+			  line, text, wrong);
 		return;
 	}
 	snprintf(name, sizeof(name), "%s%s", interface_print_address(&path->address),
@@ -405,7 +415,7 @@ void beat_timing_reset(void)
 
 /* ---- The console ----------------------------------------------------------------------------- */
 
-static void print_refused(const char *reason, uint64_t count)
+static void print_if_any(const char *reason, uint64_t count)
 {
 	if (count > 0) {
 		console_print(", %s %lu", reason, count);
@@ -423,6 +433,13 @@ static void print_path(const struct beat_path *path, uint64_t now_ns)
 		console_print("heard %lu ms ago, loss %u.%u%%", silence_ms,
 			      path->loss_permille / 10, path->loss_permille % 10);
 	}
+	console_print(", received %lu, lost %lu", path->received, path->lost);
+	print_if_any("wrong key", path->bad_mac);
+	print_if_any("replayed", path->replayed);
+	print_if_any("stale", path->stale);
+	print_if_any("malformed", path->malformed);
+	console_print("\n  sent %lu", path->sent);
+	print_if_any("not sent", path->send_failed);
 	if (path->rtt_ns != 0) {
 		uint64_t us[] = {path->rtt_ns / 1000, path->rtt_min_ns / 1000,
 				 path->rtt_max_ns / 1000};
@@ -430,12 +447,6 @@ static void print_path(const struct beat_path *path, uint64_t now_ns)
 		console_print(", rtt last/min/max %lu.%03lu/%lu.%03lu/%lu.%03lu ms", us[0] / 1000,
 			      us[0] % 1000, us[1] / 1000, us[1] % 1000, us[2] / 1000, us[2] % 1000);
 	}
-	console_print(", sent %lu, received %lu, lost %lu", path->sent, path->received, path->lost);
-	print_refused("not sent", path->send_failed);
-	print_refused("wrong key", path->bad_mac);
-	print_refused("replayed", path->replayed);
-	print_refused("stale", path->stale);
-	print_refused("malformed", path->malformed);
 	console_print("\n");
 }
 
@@ -470,7 +481,7 @@ static int run_paths(int argc, char **argv)
 		return 0;
 	}
 	if (core.path_count == 0) {
-		console_print("No heartbeats: no partner, no key, no path to it, or no random "
+		console_print("No heartbeats: no partner, no key, no path to it, or no random\n"
 			      "numbers; the log says more.\n");
 		return 0;
 	}
@@ -491,8 +502,8 @@ static const char *complete_paths(int argument, unsigned index)
 }
 
 const struct command beat_commands[] = {
-	{"paths", "[reset]", "Shows the paths of heartbeats to the partner, their loss and delay.",
-	 0, 1, run_paths, complete_paths},
+	{"paths", "[reset]", "Shows the paths to the partner, loss and delay.", 0, 1, run_paths,
+	 complete_paths},
 };
 
 const size_t beat_command_count = ARRAY_SIZE(beat_commands);

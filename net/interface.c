@@ -544,6 +544,22 @@ int interface_parse_address(const char *text, ip_addr_t *address)
 	return 0;
 }
 
+static bool has_address(struct netif *netif, const ip_addr_t *address)
+{
+	return IP_IS_V4(address) ? ip4_addr_cmp(ip_2_ip4(address), netif_ip4_addr(netif))
+				 : netif_get_ip6_addr_match(netif, ip_2_ip6(address)) >= 0;
+}
+
+bool interface_is_own(const ip_addr_t *address)
+{
+	bool own = ip_addr_isloopback(address);
+
+	for (unsigned i = 0; i < count && !own; i++) {
+		own = has_address(&interfaces[i].netif, address);
+	}
+	return own;
+}
+
 const char *interface_print_address(const ip_addr_t *address)
 {
 	static char text[IPADDR_STRLEN_MAX];

@@ -82,6 +82,9 @@ bool interface_is_silent(void);
  */
 int interface_parse_address(const char *text, ip_addr_t *address) MUST_CHECK;
 
+/* This host's own: one of an interface's, or a loopback address. */
+bool interface_is_own(const ip_addr_t *address);
+
 /* The address as RFC 5952 writes it, without an interface; until the next call. */
 const char *interface_print_address(const ip_addr_t *address);
 

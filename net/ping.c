@@ -225,6 +225,9 @@ static int parse(const char *text)
 		console_print("\"%s\" names no interface; `net` lists them: say "
 			      "fe80::2%%INTERFACE.\n",
 			      text);
+	} else if (interface_is_own(&ping.address)) {
+		console_print("%s is this host's own address.\n", text);
+		error = -EINVAL;
 	}
 	return error;
 }

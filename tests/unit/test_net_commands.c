@@ -2,8 +2,10 @@
 /*
  * The network's console commands, with the console replaced by a buffer.
  */
+#include "net/beat.h"
 #include "net/pcap.h"
 #include "net/ping.h"
+#include "net/stream.h"
 #include "tests/unit/net_fixture.h"
 
 static char text[64 * KIB];
@@ -25,8 +27,21 @@ bool console_keeps_up(void)
 	return !console_is_slow && text_size < 2 * KIB;
 }
 
+/* Of all commands under test. */
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < net_command_count; i++) {
+		if (strcmp(net_commands[i].name, name) == 0) {
+			return &net_commands[i];
+		}
+	}
+	assert_string_equal(name, beat_commands[0].name);
+	return &beat_commands[0];
+}
+
 static int run(const char *line)
 {
+	const struct command *command;
 	char words[80], *argv[COMMAND_ARGS_MAX + 1] = {NULL};
 	int argc = 0;
 
@@ -36,15 +51,9 @@ static int run(const char *line)
 	}
 	text_size = 0;
 	text[0] = '\0';
-	for (size_t i = 0; i < net_command_count; i++) {
-		if (strcmp(net_commands[i].name, argv[0]) == 0) {
-			assert_in_range(argc - 1, net_commands[i].args_min,
-					net_commands[i].args_max);
-			return net_commands[i].run(argc, argv);
-		}
-	}
-	fail_msg("no command \"%s\"", argv[0]);
-	return 0;
+	command = find(argv[0]);
+	assert_in_range(argc - 1, command->args_min, command->args_max);
+	return command->run(argc, argv);
 }
 
 static void assert_says(const char *words)
@@ -146,6 +155,16 @@ static void test_ping_refused(void **state)
 		    "fe80::2%net0.\n");
 	assert_int_equal(run("ping fe80::1%net7"), -ENODEV);
 	assert_says("names no interface");
+	static const char *const own[] = {"10.0.0.1", "127.0.0.1", "fd00::1", "::1",
+					  "fe80::5054:ff:fe12:3401"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+		char line[80];
+
+		snprintf(line, sizeof(line), "ping %s", own[i]);
+		assert_int_equal(run(line), -EINVAL);
+		assert_says(" is this host's own address.\n");
+	}
 	assert_int_equal(run("ping 10.0.1.1"), -EHOSTUNREACH);
 	assert_says("There is no way to 10.0.1.1: no interface with a link has its network");
 	assert_int_equal(run("ping 10.0.0.9 0"), -EINVAL);
@@ -313,6 +332,43 @@ static void test_net_actions(void **state)
 	assert_says("allowed: net, net stats IFACE, net reset IFACE\n");
 }
 
+/* ---- paths ----------------------------------------------------------------------- */
+
+static void test_paths(void **state)
+{
+	struct config_partner *partner = &net_config.partner;
+
+	(void)state;
+	start_one();
+	*partner = (struct config_partner){.line = 7, .valid = true, .has_key = true};
+	strcpy(partner->addresses[partner->address_count++], "10.0.0.1");
+	strcpy(partner->addresses[partner->address_count++], "10.0.0.9");
+	beat_init(&net_config);
+	assert_logged("dyad.conf:7: address = \"10.0.0.1\" in [partner] is this host's own;");
+	(void)beat_step(fake.now_ns);
+	assert_int_equal(run("paths"), 0);
+	assert_null(strstr(text, "10.0.0.1 "));
+	assert_says("10.0.0.9         down never heard, received 0, lost 0\n  sent 1\n");
+}
+
+/* ---- help ------------------------------------------------------------------------ */
+
+/* Behind the column of the usages, on a terminal of 80. */
+static void assert_short(const struct command *commands, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert_in_range(strlen(commands[i].help), 1, 80 - 29);
+	}
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	assert_short(net_commands, net_command_count);
+	assert_short(beat_commands, beat_command_count);
+	assert_short(stream_commands, stream_command_count);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +381,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pcap_ended, net_setup, net_teardown),
 		cmocka_unit_test_setup_teardown(test_net, net_setup, net_teardown),
 		cmocka_unit_test_setup_teardown(test_net_actions, net_setup, net_teardown),
+		cmocka_unit_test_setup_teardown(test_paths, net_setup, net_teardown),
+		cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
