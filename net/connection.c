@@ -7,12 +7,14 @@
 
 #include <lwip/ip.h>
 #include <lwip/pbuf.h>
+#include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
 
 #include "arch/x86_64/arch.h"
 #include "base/check.h"
 
-#define BACKLOG 8
+/* Half of it is for those who are expected. */
+#define BACKLOG (2 * CONNECTION_HALF_OPEN_MAX)
 
 /* Probes begin after a third of the silence, and there are four. */
 #define KEEP_IDLE_MS (CONNECTION_SILENCE_MS / 3)
@@ -24,6 +26,8 @@
 
 static struct tcp_pcb *listener;
 static struct connection *(*accept_connection)(const ip_addr_t *address);
+static bool (*is_expected)(const ip_addr_t *address); /* NULL: everybody */
+static void (*tell_refused)(const ip_addr_t *address);
 
 /* ---- lwIP's callbacks ------------------------------------------------------------ */
 
@@ -193,6 +197,31 @@ void connection_stop_listening(void)
 		tcp_close(listener);
 		listener = NULL;
 	}
+}
+
+void connection_screen(bool (*expected)(const ip_addr_t *address),
+		       void (*refused)(const ip_addr_t *address))
+{
+	is_expected = expected;
+	tell_refused = refused;
+}
+
+int connection_admit(const struct tcp_pcb *pcb)
+{
+	const ip_addr_t *address = ip_current_src_addr();
+	unsigned count = 0;
+
+	if (pcb->state != LISTEN || is_expected == NULL || is_expected(address)) {
+		return 0;
+	}
+	for (const struct tcp_pcb *other = tcp_active_pcbs; other != NULL; other = other->next) {
+		count += other->state == SYN_RCVD && !is_expected(&other->remote_ip);
+	}
+	if (count < CONNECTION_HALF_OPEN_MAX) {
+		return 0;
+	}
+	tell_refused(address);
+	return ERR_CONN;
 }
 
 int connection_open(struct connection *connection, const ip_addr_t *address, uint16_t port)

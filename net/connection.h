@@ -4,7 +4,11 @@
  * and hides it from what is above.
  *
  * Rules: what is written lies in a ring of the owner's until the other side has
- * acknowledged it; lwIP only refers to it. What is received stays in the cards'
+ * acknowledged it; lwIP only refers to it. A card may still read it afterwards:
+ * a segment that was sent again, and acknowledged while it waited for the card,
+ * leaves with what the ring has by then, even that of another stream. That is
+ * harmless: the other side has these bytes and drops them as old, and a ring
+ * has nothing in it but what goes over the wire. What is received stays in the cards'
  * buffers until it is read, and the window that the other side sees opens as it
  * is. lwIP's callbacks do no more than to note what happened: the owner looks
  * when its turn comes, and nothing here calls it, `accept` excepted.
@@ -57,6 +61,18 @@ struct connection {
 int connection_listen(uint16_t port,
 		      struct connection *(*accept)(const ip_addr_t *address)) MUST_CHECK;
 void connection_stop_listening(void);
+
+/*
+ * Who may come in while CONNECTION_HALF_OPEN_MAX strangers have asked to and not
+ * answered yet: those whom `is_expected` knows. The others are dropped, and told
+ * to `refused`; both are called out of lwIP.
+ */
+#define CONNECTION_HALF_OPEN_MAX 4
+void connection_screen(bool (*is_expected)(const ip_addr_t *address),
+		       void (*refused)(const ip_addr_t *address));
+
+/* lwIP's hook: a segment for this pcb is in; anything but 0 drops it. */
+int connection_admit(const struct tcp_pcb *pcb);
 
 /*
  * Begins to open one, in a place that is zeroed but for its ring. 0 (the state

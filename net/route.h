@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which way packets leave that are for no network of ours: by the configured
- * gateways. lwIP includes this file for its hooks (net/port/lwipopts.h).
+ * gateways.
  */
 #ifndef NET_ROUTE_H
 #define NET_ROUTE_H
@@ -9,9 +9,6 @@
 #include <lwip/ip6_addr.h>
 
 struct netif;
-
-#define LWIP_HOOK_IP6_ROUTE(source, destination) route_find_ip6(destination)
-#define LWIP_HOOK_ND6_GET_GW(netif, destination) route_gateway_ip6(netif)
 
 /* The interface of a gateway, when `destination` is for one; NULL: lwIP decides. */
 struct netif *route_find_ip6(const ip6_addr_t *destination);

@@ -99,7 +99,7 @@ struct stream {
 	uint8_t stranger_ring[STRANGER_RING];
 	struct greeting greeting; /* received */
 	char peer_name[CONFIG_NAME_MAX];
-	char reason[128]; /* of its end */
+	char reason[192]; /* of its end */
 
 	struct header header; /* of the frame that is being received */
 	size_t received; /* bytes of it, with the header */
@@ -164,24 +164,18 @@ static struct {
 
 static uint64_t refusals_due_ns = TIME_NEVER; /* when the first of their periods ends */
 
-static const char *address_text(const ip_addr_t *address, char *text)
-{
-	return ipaddr_ntoa_r(address, text, IPADDR_STRLEN_MAX);
-}
-
 /* The first of its kind is told at once, others as a number. */
 static void note_refusal(enum refusal why, const ip_addr_t *address)
 {
-	char text[IPADDR_STRLEN_MAX];
+	const char *text = interface_print_address(address);
 
-	address_text(address, text);
 	if (refusals[why].period_end_ns == 0) {
 		refusals[why].period_end_ns = time_now_ns() + REFUSAL_PERIOD_MS * NS_PER_MS;
 		refusals_due_ns = MIN(refusals_due_ns, refusals[why].period_end_ns);
 		log_warn("streams: %s refused: %s", text, refusal_texts[why]);
 	} else {
 		refusals[why].count++;
-		memcpy(refusals[why].last, text, sizeof(text));
+		snprintf(refusals[why].last, sizeof(refusals[why].last), "%s", text);
 	}
 }
 
@@ -271,20 +265,20 @@ static void close_slowly(struct stream *stream)
 
 /* ---- Ends --------------------------------------------------------------------------------- */
 
-static const char *peer_text(const struct stream *stream, char *text)
+/* Valid until the next call. */
+static const char *peer_text(const struct stream *stream)
 {
-	return address_text(&stream->connection.address, text);
+	return interface_print_address(&stream->connection.address);
 }
 
 /* One that somebody listens to ends; `slowly`: the other side is told why. */
 static void end(struct stream *stream, const char *reason, bool slowly)
 {
 	const struct stream_events *events = stream->events;
-	char peer[IPADDR_STRLEN_MAX];
 
 	if (stream->state == OPEN) {
 		log_info("stream %s with %s (%s) ended: %s", service_names[stream->service],
-			 stream->peer_name, peer_text(stream, peer), reason);
+			 stream->peer_name, peer_text(stream), reason);
 	} else {
 		log_warn("no stream %s to the partner: %s", service_names[stream->service], reason);
 	}
@@ -300,11 +294,18 @@ static void end(struct stream *stream, const char *reason, bool slowly)
 	}
 }
 
+/* Of several addresses each has its reason. */
+static void add_reason(struct stream *stream, const char *address, const char *what)
+{
+	size_t used = strlen(stream->reason);
+
+	snprintf(stream->reason + used, sizeof(stream->reason) - used, "%s%s: %s",
+		 used > 0 ? "; " : "", address, what);
+}
+
 static void end_with_peer(struct stream *stream, const char *what, bool slowly)
 {
-	char peer[IPADDR_STRLEN_MAX];
-
-	snprintf(stream->reason, sizeof(stream->reason), "%s: %s", peer_text(stream, peer), what);
+	add_reason(stream, peer_text(stream), what);
 	end(stream, stream->reason, slowly);
 }
 
@@ -427,7 +428,7 @@ static void try_next_address(struct stream *stream)
 		what = error == -EINVAL	  ? "this is no address"
 		       : error == -ENOMEM ? "no memory"
 					  : "no interface leads there";
-		snprintf(stream->reason, sizeof(stream->reason), "%s: %s", text, what);
+		add_reason(stream, text, what);
 	}
 	end(stream, stream->reason, false);
 }
@@ -435,8 +436,6 @@ static void try_next_address(struct stream *stream)
 static void step_connecting(struct stream *stream)
 {
 	struct connection *connection = &stream->connection;
-	char peer[IPADDR_STRLEN_MAX];
-
 	if (connection->state == CONNECTION_OPEN) {
 		stream->state = HANDSHAKE;
 		set_deadline(stream, STREAM_HANDSHAKE_MS);
@@ -449,8 +448,8 @@ static void step_connecting(struct stream *stream)
 		try_next_address(stream);
 		return;
 	}
-	snprintf(stream->reason, sizeof(stream->reason), "%s: %s", peer_text(stream, peer),
-		 connection->state == CONNECTION_OPENING ? "no answer" : connection->error);
+	add_reason(stream, peer_text(stream),
+		   connection->state == CONNECTION_OPENING ? "no answer" : connection->error);
 	connection_reset(connection);
 	try_next_address(stream);
 }
@@ -513,14 +512,12 @@ static bool greeting_is_sane(const struct stream *stream, enum greeting_type typ
 
 static void become_open(struct stream *stream)
 {
-	char peer[IPADDR_STRLEN_MAX];
-
 	memcpy(stream->peer_name, stream->greeting.name, sizeof(stream->peer_name));
 	stream->state = OPEN;
 	stream->received = 0;
 	connection_trust(&stream->connection);
 	log_info("stream %s with %s (%s) open: %s", service_names[stream->service],
-		 stream->peer_name, peer_text(stream, peer), TLS_CIPHER);
+		 stream->peer_name, peer_text(stream), TLS_CIPHER);
 	stream->events->opened(stream, stream->context);
 }
 
@@ -570,8 +567,6 @@ static const char *answer_text(uint16_t answer)
 static void answer_hello(struct stream *stream)
 {
 	enum answer answer;
-	char peer[IPADDR_STRLEN_MAX];
-
 	/* The ring can only be changed when TCP has all that is in it. */
 	if (!connection_flush(&stream->connection)) {
 		return;
@@ -582,7 +577,7 @@ static void answer_hello(struct stream *stream)
 		become_open(stream);
 	} else {
 		log_warn("streams: %s (%s) asked in vain: we say: %s", stream->greeting.name,
-			 peer_text(stream, peer), answer_text(answer));
+			 peer_text(stream), answer_text(answer));
 		tls_goodbye(&stream->tls);
 		close_slowly(stream);
 	}
@@ -810,6 +805,11 @@ static unsigned stranger_count(void)
 	return count;
 }
 
+static void note_crowd(const ip_addr_t *address)
+{
+	note_refusal(REFUSAL_FULL, address);
+}
+
 static struct connection *accept_stranger(const ip_addr_t *address)
 {
 	struct stream *stream;
@@ -862,6 +862,7 @@ static const char *start(const uint8_t *pair_key)
 	if (error != 0) {
 		return "no memory for the key";
 	}
+	connection_screen(is_partner, note_crowd);
 	return connection_listen(STREAM_PORT, accept_stranger) == 0 ? NULL
 								    : "their port cannot be opened";
 }
@@ -980,12 +981,11 @@ bool stream_info_get(unsigned index, struct stream_info *info)
 {
 	for (unsigned i = 0; i < PLACE_COUNT; i++) {
 		const struct stream *stream = &streams[i];
-		char peer[IPADDR_STRLEN_MAX];
+		const char *peer = peer_text(stream);
 
 		if (stream->state == FREE || index-- > 0) {
 			continue;
 		}
-		peer_text(stream, peer);
 		*info = (struct stream_info){
 			.state = state_names[stream->state],
 			.cipher = stream->state >= GREETING && stream->has_tls ? TLS_CIPHER : "",

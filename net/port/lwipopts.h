@@ -52,7 +52,7 @@
 #define LWIP_NETIF_EXT_STATUS_CALLBACK 1
 #define LWIP_NETIF_LOOPBACK 0
 #define LWIP_HAVE_LOOPIF 0
-#define LWIP_HOOK_FILENAME "net/route.h"
+#define LWIP_HOOK_FILENAME "net/port/lwip_hooks.h"
 
 /* Cards that reckon checksums differ from those that do not. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1

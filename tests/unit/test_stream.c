@@ -394,9 +394,9 @@ static void test_open(void **state)
 
 	(void)state;
 	connect_both();
-	assert_logged("stream probe with alpha (FE80::5054:FF:FE12:3402) open: AES-128-GCM");
+	assert_logged("stream probe with alpha (fe80::5054:ff:fe12:3402) open: AES-128-GCM");
 	assert_true(stream_info_get(0, &info));
-	assert_string_equal(info.peer, "[FE80::5054:FF:FE12:3402]:8551");
+	assert_string_equal(info.peer, "[fe80::5054:ff:fe12:3402]:8551");
 	assert_string_equal(info.state, "open");
 	assert_string_equal(info.cipher, "AES-128-GCM");
 	assert_string_equal(info.service_name, "probe");
@@ -627,8 +627,8 @@ static void test_no_address_answers(void **state)
 	set_addresses(2, addresses);
 	connect();
 	pair_until(near.reason[0] != '\0', 6000);
-	assert_string_equal(near.reason, "FE80::99: no answer");
-	assert_logged("no stream probe to the partner: FE80::99: no answer");
+	assert_string_equal(near.reason, "10.9.9.9: no interface leads there; fe80::99: no answer");
+	assert_logged("no stream probe to the partner: 10.9.9.9: no interface leads there; fe80");
 }
 
 static void test_wrong_service(void **state)
@@ -639,7 +639,7 @@ static void test_wrong_service(void **state)
 	near.stream = stream_connect(STREAM_SERVICE_MIGRATION, &events, &near, &error);
 	pair_until(near.reason[0] != '\0', 1000);
 	assert_string_equal(near.reason,
-			    "FE80::5054:FF:FE12:3402: the partner does not offer this");
+			    "fe80::5054:ff:fe12:3402: the partner does not offer this");
 }
 
 /* ---- Tests: strangers --------------------------------------------------------------------- */
@@ -651,7 +651,7 @@ static void test_wrong_key_of_theirs(void **state)
 	(void)state;
 	assert_int_equal(stranger_handshake(stranger, &wrong, true), -EACCES);
 	assert_string_equal(stranger->tls.error, "it refuses our key");
-	assert_logged("streams: FE80::5054:FF:FE12:3401 refused: it has another key than we");
+	assert_logged("streams: fe80::5054:ff:fe12:3401 refused: it has another key than we");
 	pair_until(stream_count() == 0, 1000);
 }
 
@@ -678,7 +678,7 @@ static void test_wrong_key_of_ours(void **state)
 	assert_int_equal(stranger_handshake(server, &wrong, false), -EACCES);
 	pair_until(near.reason[0] != '\0', 1000);
 	assert_string_equal(near.reason,
-			    "FE80::5054:FF:FE12:3402: wrong key: `key` in [partner] must "
+			    "fe80::5054:ff:fe12:3402: wrong key: `key` in [partner] must "
 			    "be the same on both hosts");
 	assert_logged(near.reason);
 }
@@ -703,7 +703,7 @@ static void test_garbage(void **state)
 	(void)state;
 	stranger_write(stranger, "GET / HTTP/1.1\r\nHost: dyad\r\n\r\n", 30);
 	pair_until(stranger->connection.state == CONNECTION_BROKEN, 1000);
-	assert_logged("streams: FE80::5054:FF:FE12:3401 refused: what it sends is not what a Dyad");
+	assert_logged("streams: fe80::5054:ff:fe12:3401 refused: what it sends is not what a Dyad");
 }
 
 static void test_much_garbage(void **state)
@@ -769,7 +769,7 @@ static void test_places(void **state)
 	pair_until(stream_count() == STREAM_HANDSHAKE_COUNT_MAX, 1000);
 	stranger_start(4, PAIR_NEAR);
 	pair_until(strangers[4].connection.state == CONNECTION_BROKEN, 1000);
-	assert_logged("streams: FE80::5054:FF:FE12:3402 refused: too many");
+	assert_logged("streams: fe80::5054:ff:fe12:3402 refused: too many");
 	assert_int_equal(stream_count(), STREAM_HANDSHAKE_COUNT_MAX);
 	/* This one's address is the partner's. */
 	stranger_open(5);
@@ -794,7 +794,7 @@ static void test_oversized_frame(void **state)
 	stranger_send(stranger, (struct wire_header){STREAM_FRAME_MAX + 1, 7, 0}, NULL, 0);
 	pair_until(far.reason[0] != '\0', 1000);
 	assert_string_equal(far.reason, "the partner sends an oversized frame");
-	assert_logged("stream probe with eve (FE80::5054:FF:FE12:3401) ended: the partner sends an "
+	assert_logged("stream probe with eve (fe80::5054:ff:fe12:3401) ended: the partner sends an "
 		      "oversized frame");
 }
 
