@@ -110,7 +110,7 @@ EFI_CFLAGS = $(freestanding) -fpic -fshort-wchar -fno-stack-protector \
 	-DGNU_EFI_USE_MS_ABI $(includes) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 
 NATIVE_CFLAGS = $(common) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
-	-fno-sanitize-recover=all
+	-fno-sanitize-recover=all $(unsanitized)
 
 FUZZ_CFLAGS = $(NATIVE_CFLAGS) -fsanitize=fuzzer-no-link
 
@@ -126,6 +126,9 @@ $(library_users) check-headers: library_includes := -Inet/port \
 
 # Other people's code has other people's warnings.
 $(filter %/lwip/% %/mbedtls/% %/bearssl/%,$(library_users)): warnings := -w
+# lwIP takes the first member of what may be NULL, and then asks whether it is.
+$(filter %/lwip/%,$(library_users)): warnings := -w -fno-delete-null-pointer-checks
+$(filter %/lwip/%,$(library_users)): unsanitized := -fno-sanitize=null
 $(filter %/bearssl/%,$(library_users)): common += -I$(DYAD_DEPS)/bearssl/src
 $(vector_objects): registers :=
 
