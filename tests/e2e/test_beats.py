@@ -14,11 +14,12 @@ import pytest
 
 from conftest import ROOT
 from labkit.host import Missing
-from network import await_stream, cut, pair, ping, settle
+from network import cut, pair, ping, settle, stream
 
 PERIOD_MS = 100
 LOOKS_MAX = 100
-PERIODS_MIN = 15
+PERIODS_MIN = 25
+STREAMS_MAX = 10
 # Two CPUs of Bochs share its instructions: each has as many in a second of its clock as
 # the one of the other hosts has, though this machine may take longer for them.
 IPS_OF_TWO = 160_000_000
@@ -125,17 +126,20 @@ def test_one_network_fails_in_one_direction(lab):
     all_are_up(lab)
 
 
-def keep_the_period(lab, size):
+def keep_the_period(lab):
     """The sender's intervals on both hosts, while a stream and guests want their CPUs."""
-    alpha, beta = lab.dyads
+    alpha, _ = lab.dyads
     for dyad in lab.dyads:
         dyad.command("paths reset")
     began = time.monotonic()
-    alpha.type(f"stream test {size}")
-    await_stream(alpha)
+    # A clock that this machine holds up counts less: more until there is enough to judge.
+    for _ in range(STREAMS_MAX):
+        stream(alpha, "8M")
+        senders = [timing(dyad) for dyad in lab.dyads]
+        if min(sender.count for sender in senders) >= PERIODS_MIN:
+            break
     real = time.monotonic() - began
-    for dyad in lab.dyads:
-        sender = timing(dyad)
+    for dyad, sender in zip(lab.dyads, senders):
         print(f"host {dyad.host.number}: {sender.count} periods of its clock in {real:.1f} s of "
               f"the machine's, shortest {sender.shortest} ms, longest {sender.longest} ms")
         assert sender.count >= PERIODS_MIN
@@ -144,7 +148,7 @@ def keep_the_period(lab, size):
 
 
 def test_the_period_is_kept_on_one_cpu_with_a_stream(lab):
-    keep_the_period(lab, "16M")
+    keep_the_period(lab)
 
 
 @pytest.mark.parametrize("guests", (("spin",), tuple(GUESTS)))
@@ -152,7 +156,7 @@ def test_the_period_is_kept_on_one_cpu_with_a_stream_and_guests(lab, guests):
     for dyad in lab.dyads:
         for guest in guests:
             dyad.start(guest)
-    keep_the_period(lab, "16M")
+    keep_the_period(lab)
     for dyad in lab.dyads:
         for guest in guests:
             assert " running " in dyad.state(guest)
@@ -164,4 +168,4 @@ def test_the_period_is_kept_on_two_cpus_with_a_stream_and_a_guest_on_the_other(b
     for dyad in lab.dyads:
         dyad.start("spin")
         assert re.search(" running +1 ", dyad.state("spin"))
-    keep_the_period(lab, "16M")
+    keep_the_period(lab)
