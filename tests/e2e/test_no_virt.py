@@ -26,7 +26,7 @@ NO_VTX = r"VT-x"
 
 @pytest.fixture(scope="module")
 def dyad(boot):
-    return boot(CONF, GUESTS, "qemu-tcg", cpus=2, cpu_model="max,vendor=GenuineIntel").boot()
+    return boot(CONF, GUESTS, emulator="qemu-tcg", cpus=2, cpu_model="max,vendor=GenuineIntel").boot()
 
 
 def test_the_boot_names_what_is_missing(dyad):
@@ -70,5 +70,5 @@ def test_poweroff_ends_the_host_in_order(dyad):
 
 
 def test_an_amd_host_is_told_apart(boot):
-    dyad = boot(CONF, GUESTS, "qemu-tcg", cpu_model="max,vendor=AuthenticAMD").boot()
+    dyad = boot(CONF, GUESTS, emulator="qemu-tcg", cpu_model="max,vendor=AuthenticAMD").boot()
     assert re.search(r"^ +AMD CPU: .*Intel VT-x", dyad.command("info"), re.MULTILINE)
