@@ -81,6 +81,19 @@ int connection_listen(uint16_t port, struct connection *(*accept)(const ip_addr_
 	return 0;
 }
 
+void connection_screen(bool (*is_expected)(const ip_addr_t *address),
+		       void (*refused)(const ip_addr_t *address))
+{
+	(void)is_expected;
+	(void)refused;
+}
+
+int connection_admit(const struct tcp_pcb *pcb)
+{
+	(void)pcb;
+	return 0;
+}
+
 void connection_stop_listening(void)
 {
 }
